@@ -1,0 +1,47 @@
+//! The one error type of the core; the extension maps each variant to a SQLSTATE.
+
+use std::path::PathBuf;
+
+/// Everything that can go wrong between a manifest and a set of scores.
+///
+/// The texts are single lines without a final stop, so that they can stand in a log line or a DETAIL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The manifest is not valid JSON, or says something that cannot be true.
+    #[error("invalid model manifest: {0}")]
+    Manifest(String),
+    /// A model file cannot be read, or is not the file that its manifest describes.
+    #[error("cannot use model file \"{}\": {reason}", path.display())]
+    ModelFile {
+        /// The file as it was asked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The graph loads, but its inputs or outputs are not those that the manifest promises.
+    #[error("model does not fit its manifest: {0}")]
+    ModelShape(String),
+    /// The ONNX Runtime library is missing, truncated, or another library.
+    #[error("cannot load ONNX Runtime from \"{}\": {reason}", path.display())]
+    Runtime {
+        /// The library file as it was asked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The library is ONNX Runtime, but one that must not run inside a database server.
+    #[error("ONNX Runtime {version} is not supported: {reason}")]
+    RuntimeUnsupported {
+        /// The version the library reports, such as `1.24.4`.
+        version: String,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// ONNX Runtime refused the model, or failed while it ran.
+    #[error("ONNX Runtime: {0}")]
+    Inference(String),
+}
+
+/// What every fallible function of the core returns.
+pub type Result<T> = std::result::Result<T, Error>;

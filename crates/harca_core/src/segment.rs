@@ -1,0 +1,218 @@
+//! Cuts text into the lexical units that the text search configuration `harca` indexes and looks up.
+//!
+//! PostgreSQL's default parser takes a run of Japanese text for one word, so nothing but the whole sentence matches.
+//! Here Han, kana and Hangul runs become overlapping pairs of characters (bigrams: no dictionary, nothing is missed,
+//! the classic choice for CJK full-text search), and everything else is cut into words at white space and
+//! punctuation. Case and width are folded first (NFKC), so `ＮＡＴＯ` meets `nato`.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// What a unit is; a text search configuration maps each kind to its dictionaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A run of letters, which may hold digits.
+    Word,
+    /// A run of digits, with decimal points or commas between them.
+    Number,
+    /// Two neighbouring characters of a script without spaces, or a single one standing alone.
+    Bigram,
+    /// The same of hiragana alone: mostly particles and endings, which say little of what a text is about.
+    Kana,
+    /// An identifier or code as typed, such as `ef_search` or `E-1042`; its parts follow as units of their own.
+    Code,
+}
+
+/// A piece of the folded text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unit {
+    /// Where it starts in the folded text, in bytes.
+    pub start: usize,
+    /// Where it ends, in bytes.
+    pub end: usize,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Folds case and width: compatibility forms (NFKC) in lower case.
+///
+/// Takes time and space in proportion to the text, at most 18 times its length (the largest NFKC expansion).
+#[must_use]
+pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.nfkc().flat_map(char::to_lowercase).collect()
+}
+
+/// The units of a folded text, in reading order.
+pub fn units(folded: &str) -> Units<'_> {
+    Units { text: folded, at: 0, code_end: 0, in_run: false }
+}
+
+/// Iterator over [`Unit`]s; see [`units`].
+#[derive(Debug, Clone)]
+pub struct Units<'a> {
+    text: &'a str,
+    at: usize,
+    /// End of the code whose parts are being given.
+    code_end: usize,
+    /// Whether the character at `at` has already been half of a bigram.
+    in_run: bool,
+}
+
+impl Units<'_> {
+    fn char_at(&self, at: usize) -> Option<char> {
+        self.text.get(at..).and_then(|rest| rest.chars().next())
+    }
+
+    fn end_of(&self, start: usize, member: impl Fn(char) -> bool) -> usize {
+        self.text[start..].find(|c| !member(c)).map_or(self.text.len(), |i| start + i)
+    }
+
+    fn bigram(&mut self, first: char) -> Option<Unit> {
+        let start = self.at;
+        let middle = start + first.len_utf8();
+        let second = self.char_at(middle).filter(|c| is_unspaced(*c));
+        let was_in_run = std::mem::replace(&mut self.in_run, second.is_some());
+        self.at = middle;
+        // The last character of a run has been in a bigram already.
+        if second.is_none() && was_in_run {
+            return None;
+        }
+        let kana = is_hiragana(first) && second.is_none_or(is_hiragana);
+        let end = middle + second.map_or(0, char::len_utf8);
+        Some(Unit { start, end, kind: if kana { Kind::Kana } else { Kind::Bigram } })
+    }
+
+    /// A code is letters or digits joined by single signs; `None` when what starts here is a plain word.
+    fn code(&self, start: usize) -> Option<usize> {
+        let mut end = self.end_of(start, is_word);
+        let mut signs = 0;
+        while let Some(sign) = self.char_at(end).filter(|c| matches!(c, '_' | '-' | '.' | ':' | '/' | '@' | '#' | '+'))
+        {
+            let after = end + sign.len_utf8();
+            if !self.char_at(after).is_some_and(is_word) {
+                break;
+            }
+            end = self.end_of(after, is_word);
+            signs += 1;
+        }
+        (signs > 0).then_some(end)
+    }
+}
+
+impl Iterator for Units<'_> {
+    type Item = Unit;
+
+    fn next(&mut self) -> Option<Unit> {
+        loop {
+            let c = self.char_at(self.at)?;
+            if is_unspaced(c) {
+                match self.bigram(c) {
+                    Some(unit) => return Some(unit),
+                    None => continue,
+                }
+            }
+            if !is_word(c) {
+                self.at += c.len_utf8();
+                continue;
+            }
+            let start = self.at;
+            if start >= self.code_end
+                && let Some(end) = self.code(start)
+            {
+                self.code_end = end;
+                let number = self.text[start..end].chars().all(|c| c.is_numeric() || c == '.');
+                if number {
+                    self.at = end;
+                    return Some(Unit { start, end, kind: Kind::Number });
+                }
+                return Some(Unit { start, end, kind: Kind::Code });
+            }
+            let end = self.end_of(start, is_word);
+            self.at = end;
+            let number = self.text[start..end].chars().all(char::is_numeric);
+            return Some(Unit { start, end, kind: if number { Kind::Number } else { Kind::Word } });
+        }
+    }
+}
+
+/// Scripts written without spaces between words, and Hangul, whose particles stick to the words.
+fn is_unspaced(c: char) -> bool {
+    matches!(c,
+        '\u{3005}'..='\u{3007}' | '\u{3041}'..='\u{309f}' | '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30ff}'
+        | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}'
+        | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}' | '\u{e00}'..='\u{e7f}')
+}
+
+fn is_hiragana(c: char) -> bool {
+    matches!(c, '\u{3041}'..='\u{309f}')
+}
+
+fn is_word(c: char) -> bool {
+    (c.is_alphanumeric() || unicode_normalization::char::is_combining_mark(c)) && !is_unspaced(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cut(text: &str) -> Vec<String> {
+        let folded = fold(text);
+        units(&folded).map(|u| folded[u.start..u.end].to_string()).collect()
+    }
+
+    #[test]
+    fn mixed_text_is_cut_where_scripts_change() {
+        assert_eq!(cut("PostgreSQLの全文検索"), ["postgresql", "の全", "全文", "文検", "検索"]);
+        assert_eq!(cut("ＮＡＴＯ　加盟"), ["nato", "加盟"]);
+        assert_eq!(cut("牛"), ["牛"]);
+        assert_eq!(cut("牛 と 馬"), ["牛", "と", "馬"]);
+        assert_eq!(cut("ﾃﾞｰﾀ"), ["デー", "ータ"]);
+    }
+
+    #[test]
+    fn hiragana_alone_has_a_kind_of_its_own() {
+        let kinds: Vec<Kind> = units("食べたいです").map(|u| u.kind).collect();
+        assert_eq!(kinds, [Kind::Bigram, Kind::Kana, Kind::Kana, Kind::Kana, Kind::Kana]);
+    }
+
+    #[test]
+    fn codes_are_kept_whole_and_in_parts() {
+        assert_eq!(cut("set ef_search = 40"), ["set", "ef_search", "ef", "search", "40"]);
+        assert_eq!(cut("E-1042, v1.2.3"), ["e-1042", "e", "1042", "v1.2.3", "v1", "2", "3"]);
+        assert_eq!(cut("3.14 is pi."), ["3.14", "is", "pi"]);
+        assert_eq!(cut("end. Next"), ["end", "next"]);
+    }
+
+    #[test]
+    fn a_flood_of_characters_is_linear() {
+        let text = "あ".repeat(200_000) + &"a-".repeat(200_000) + &"\u{301}".repeat(200_000);
+        assert!(units(&fold(&text)).count() > 200_000);
+    }
+
+    proptest! {
+        #[test]
+        fn units_are_slices_in_order(text in any::<String>()) {
+            let folded = fold(&text);
+            let mut last = 0;
+            for unit in units(&folded) {
+                prop_assert!(unit.start >= last && unit.end > unit.start);
+                prop_assert!(folded.get(unit.start..unit.end).is_some());
+                last = unit.start;
+            }
+        }
+
+        #[test]
+        fn nothing_that_can_be_searched_is_lost(text in "[a-z0-9ぁ-んァ-ン一-龠 ._-]{0,40}") {
+            let folded = fold(&text);
+            let mut covered = vec![false; folded.len()];
+            units(&folded).for_each(|u| covered[u.start..u.end].fill(true));
+            for (i, c) in folded.char_indices() {
+                prop_assert!(!c.is_alphanumeric() || covered[i], "{c} of {folded}");
+            }
+        }
+    }
+}

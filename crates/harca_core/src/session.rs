@@ -1,0 +1,211 @@
+//! Runs an ONNX graph on feature ids. The only module that names ort.
+//!
+//! A database backend has one thread and lives long, so a [`Session`] takes no thread pool, no arena that grows and no
+//! telemetry, and [`Runtime`] refuses a library that would start a thread.
+
+mod library;
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use once_cell::sync::OnceCell;
+use ort::environment::Environment;
+use ort::ep;
+use ort::logging::LogLevel;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{TensorElementType, TensorRef, ValueType};
+
+use crate::error::{Error, Result};
+use crate::manifest::Manifest;
+
+static RUNTIME: OnceCell<Runtime> = OnceCell::new();
+
+/// The ONNX Runtime library of this process, loaded once and never unloaded.
+pub struct Runtime {
+    environment: Environment,
+    path: PathBuf,
+    version: String,
+    starts_threads: bool,
+}
+
+impl Runtime {
+    /// Loads the library at `path`; after the first success every call gives that same runtime, whatever its `path`.
+    ///
+    /// A failed load leaves nothing behind and may be tried again, with one exception: a runtime that has started a
+    /// thread cannot be unloaded, so it stays refused for the life of the process.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] when the file is missing, truncated or another library, [`Error::RuntimeUnsupported`] when
+    /// its version is outside the tested range or it starts a thread.
+    pub fn load(path: &Path) -> Result<&'static Self> {
+        let runtime = RUNTIME.get_or_try_init(|| Self::open(path))?;
+        if runtime.starts_threads {
+            return Err(Error::RuntimeUnsupported {
+                version: runtime.version.clone(),
+                reason: "it starts threads, which a database backend must not have".into(),
+            });
+        }
+        Ok(runtime)
+    }
+
+    /// The runtime that a former [`Runtime::load`] has left in this process.
+    #[must_use]
+    pub fn loaded() -> Option<&'static Self> {
+        RUNTIME.get().filter(|runtime| !runtime.starts_threads)
+    }
+
+    /// The version the library reports, such as `1.24.4`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The file the library came from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open(path: &Path) -> Result<Self> {
+        let version = library::check(path)?;
+        let threads = thread_count();
+        let environment = ort::init_from(path)
+            .map_err(|e| Error::Runtime { path: path.into(), reason: one_line(&e) })?
+            .with_name("pg_harca")
+            .with_telemetry(false)
+            .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])
+            .build()
+            .map_err(inference)?;
+        // Warnings about a graph are for its author; a server log gets what this crate reports as an error.
+        environment.set_log_level(LogLevel::Fatal);
+        let starts_threads = matches!((threads, thread_count()), (Some(before), Some(after)) if after > before);
+        Ok(Self { environment, path: path.into(), version, starts_threads })
+    }
+}
+
+/// How many threads this process has, where the system tells (Linux).
+#[must_use]
+pub fn thread_count() -> Option<usize> {
+    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+}
+
+/// A loaded graph that turns feature ids into logits.
+pub struct Session {
+    graph: ort::session::Session,
+    input: String,
+    output: String,
+    labels: usize,
+}
+
+impl Session {
+    /// Builds a session for `model`, the bytes of an ONNX file, and checks it against its manifest.
+    ///
+    /// The bytes are copied by the runtime and need not outlive the call. Takes milliseconds, not microseconds.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] when the runtime cannot read the graph, [`Error::ModelShape`] when the graph's input or
+    /// output is not the one the manifest promises, [`Error::RuntimeUnsupported`] when building it started a thread.
+    pub fn build(runtime: &Runtime, manifest: &Manifest, model: &[u8]) -> Result<Self> {
+        let threads = thread_count();
+        let graph = ort::session::Session::builder(&runtime.environment)
+            .and_then(|b| Ok(b.with_intra_threads(1)?))
+            .and_then(|b| Ok(b.with_inter_threads(1)?))
+            .and_then(|b| Ok(b.with_parallel_execution(false)?))
+            .and_then(|b| Ok(b.with_memory_pattern(false)?))
+            .and_then(|b| Ok(b.with_log_level(LogLevel::Fatal)?))
+            .and_then(|b| Ok(b.with_optimization_level(GraphOptimizationLevel::Level3)?))
+            .and_then(|mut b| b.commit_from_memory(model))
+            .map_err(inference)?;
+        let mut session = Self {
+            graph,
+            input: manifest.input.name.clone(),
+            output: manifest.output.name.clone(),
+            labels: manifest.labels.len(),
+        };
+        session.check_signature()?;
+        // A graph may still compute something of another shape than it declares: only a run tells.
+        let mut logits = Vec::new();
+        session.run(&[1, 2, 3, 0], 2, &mut logits)?;
+        if matches!((threads, thread_count()), (Some(before), Some(after)) if after > before) {
+            return Err(Error::RuntimeUnsupported {
+                version: runtime.version.clone(),
+                reason: "the session started threads".into(),
+            });
+        }
+        Ok(session)
+    }
+
+    /// Runs the graph on `rows` texts at once.
+    ///
+    /// `features` holds `rows` lines of equal length, padded with 0; `logits` is replaced by `rows` × labels numbers.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] when the runtime fails, [`Error::ModelShape`] when the answer has another shape or holds a
+    /// number that is not finite.
+    pub fn run(&mut self, features: &[i32], rows: usize, logits: &mut Vec<f32>) -> Result<()> {
+        let width = features.len() / rows.max(1);
+        let input = TensorRef::from_array_view(([rows, width], features)).map_err(inference)?;
+        let outputs = self.graph.run(ort::inputs![self.input.as_str() => input]).map_err(inference)?;
+        let (shape, values) = outputs[self.output.as_str()].try_extract_tensor::<f32>().map_err(inference)?;
+        if values.len() != rows * self.labels || shape.len() != 2 {
+            return Err(Error::ModelShape(format!(
+                "output has the shape {:?}, expected [{rows}, {}]",
+                &shape[..],
+                self.labels
+            )));
+        }
+        if !values.iter().all(|v| v.is_finite()) {
+            return Err(Error::ModelShape("output holds a number that is not finite".into()));
+        }
+        logits.clear();
+        logits.extend_from_slice(values);
+        Ok(())
+    }
+
+    fn check_signature(&self) -> Result<()> {
+        for (role, outlets, name, element, width) in [
+            ("input", self.graph.inputs(), &self.input, TensorElementType::Int32, None),
+            ("output", self.graph.outputs(), &self.output, TensorElementType::Float32, Some(self.labels)),
+        ] {
+            let [outlet] = outlets else {
+                return Err(Error::ModelShape(format!("{} {role}s, expected 1", outlets.len())));
+            };
+            if outlet.name() != name {
+                return Err(Error::ModelShape(format!("{role} is named \"{}\", expected \"{name}\"", outlet.name())));
+            }
+            let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+                return Err(Error::ModelShape(format!("{role} is not a tensor")));
+            };
+            // Dynamic dimensions are -1; the batch dimension has to be one.
+            let fits = *ty == element
+                && shape.len() == 2
+                && shape[0] < 0
+                && width.map_or(shape[1] < 0, |w| shape[1] < 0 || shape[1] == w as i64);
+            if !fits {
+                return Err(Error::ModelShape(format!(
+                    "{role} is {ty:?} {:?}, expected {element:?} [batch, {}]",
+                    &shape[..],
+                    width.map_or_else(|| "features".into(), |w| w.to_string())
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn inference(error: impl Display) -> Error {
+    Error::Inference(one_line(&error))
+}
+
+fn one_line(error: &impl Display) -> String {
+    let text = error.to_string();
+    let mut words = text.split_whitespace();
+    let mut line = String::with_capacity(text.len().min(400));
+    while let Some(word) = words.next().filter(|_| line.len() < 400) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}
