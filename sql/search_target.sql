@@ -1,0 +1,184 @@
+CREATE FUNCTION harca.owns(relation regclass) RETURNS boolean
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT coalesce((SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c WHERE c.oid = $1),
+                    -- The table is gone: whoever finds the row may tidy it away.
+                    true);
+END;
+
+COMMENT ON FUNCTION harca.owns(regclass) IS
+'Whether the current user has the rights of the owner of a table; true when the table is gone';
+
+CREATE FUNCTION harca.qualified_name(config regconfig) RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT pg_catalog.format('%I.%I', n.nspname, c.cfgname)
+    FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace
+    WHERE c.oid = $1;
+END;
+COMMENT ON FUNCTION harca.qualified_name(regconfig) IS
+'The schema-qualified name of a text search configuration';
+
+-- The relation is a regclass, which pg_dump writes by name and pg_upgrade keeps; a regconfig column would forbid
+-- pg_upgrade, so configurations are stored as qualified names.
+CREATE TABLE harca.search_target (
+    name text PRIMARY KEY CHECK (name <> ''),
+    relation regclass NOT NULL,
+    id_column name NOT NULL,
+    text_column name NOT NULL,
+    tsvector_column name NOT NULL,
+    embedding_column name NOT NULL,
+    config text NOT NULL,
+    query_config text NOT NULL,
+    distance text NOT NULL CHECK (distance IN ('cosine', 'l2', 'inner_product')),
+    vector_weight real NOT NULL CHECK (vector_weight BETWEEN 0 AND 1)
+);
+COMMENT ON TABLE harca.search_target IS 'Tables that hybrid_search can search; edited by harca.register_search_target';
+COMMENT ON COLUMN harca.search_target.name IS 'What hybrid_search calls it';
+COMMENT ON COLUMN harca.search_target.relation IS 'Table, partitioned table or materialized view';
+COMMENT ON COLUMN harca.search_target.id_column IS 'Column that identifies a row; returned as text';
+COMMENT ON COLUMN harca.search_target.text_column IS 'Column with the text itself';
+COMMENT ON COLUMN harca.search_target.tsvector_column IS 'Column of type tsvector, with a GIN index';
+COMMENT ON COLUMN harca.search_target.embedding_column IS 'Column of pgvector''s type vector or halfvec, with an HNSW or IVFFlat index';
+COMMENT ON COLUMN harca.search_target.config IS 'Text search configuration that fills the tsvector column';
+COMMENT ON COLUMN harca.search_target.query_config IS 'Text search configuration for queries; where it leaves nothing of a query, config is used';
+COMMENT ON COLUMN harca.search_target.distance IS 'cosine, l2 or inner_product: the one that the index was built for';
+COMMENT ON COLUMN harca.search_target.vector_weight IS 'Weight of the vector leg, from 0 to 1, for types without one of their own';
+
+CREATE TABLE harca.search_profile (
+    target text REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    query_type text CHECK (query_type <> ''),
+    vector_weight real NOT NULL CHECK (vector_weight BETWEEN 0 AND 1),
+    PRIMARY KEY (target, query_type)
+);
+COMMENT ON TABLE harca.search_profile IS
+'The weight of the vector leg for each query type of a target. The weight of a query is their mean, weighted by the probabilities of the types. Edit it freely';
+COMMENT ON COLUMN harca.search_profile.target IS 'Search target';
+COMMENT ON COLUMN harca.search_profile.query_type IS 'A label of the model';
+COMMENT ON COLUMN harca.search_profile.vector_weight IS 'From 0, keyword leg only, to 1, vector leg only';
+
+-- Everybody sees what can be searched; the owner of a table decides whether and how it is searched.
+ALTER TABLE harca.search_target ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everyone_reads ON harca.search_target FOR SELECT USING (true);
+CREATE POLICY owner_writes ON harca.search_target USING (harca.owns(relation)) WITH CHECK (harca.owns(relation));
+ALTER TABLE harca.search_profile ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everyone_reads ON harca.search_profile FOR SELECT USING (true);
+CREATE POLICY owner_writes ON harca.search_profile
+    USING (EXISTS (SELECT FROM harca.search_target t WHERE t.name = target AND harca.owns(t.relation)))
+    WITH CHECK (EXISTS (SELECT FROM harca.search_target t WHERE t.name = target AND harca.owns(t.relation)));
+
+SELECT pg_catalog.pg_extension_config_dump('harca.search_target', '');
+SELECT pg_catalog.pg_extension_config_dump('harca.search_profile', '');
+
+CREATE FUNCTION harca.check_column(
+    relation regclass, column_name name, role text, types text[]
+) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found text;
+BEGIN
+    SELECT ty.typname INTO found
+    FROM pg_attribute a JOIN pg_type ty ON ty.oid = a.atttypid
+    WHERE a.attrelid = relation AND a.attname = column_name AND a.attnum > 0 AND NOT a.attisdropped;
+    IF found IS NULL THEN
+        RAISE EXCEPTION 'column "%" of table % does not exist', column_name, relation
+            USING ERRCODE = 'undefined_column',
+                  DETAIL = format('It was given as the %s column of a search target.', role),
+                  HINT = format('Name the %s column with %I => ''...''.', role, role || '_column');
+    ELSIF NOT found = ANY (types) AND cardinality(types) > 0 THEN
+        RAISE EXCEPTION 'column "%" of table % cannot be the % column', column_name, relation, role
+            USING ERRCODE = 'datatype_mismatch',
+                  DETAIL = format('Its type is %s, expected %s.', found, array_to_string(types, ' or ')),
+                  HINT = 'Name a column of that type, or add one to the table.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.check_column(regclass, name, text, text[]) IS
+'Raises an error unless the table has the column and its type is one of the given ones (any type when none is given)';
+
+CREATE FUNCTION harca.register_search_target(
+    name text,
+    relation regclass,
+    id_column name DEFAULT 'id',
+    text_column name DEFAULT 'content',
+    tsvector_column name DEFAULT 'tsv',
+    embedding_column name DEFAULT 'embedding',
+    config regconfig DEFAULT '@extschema@.harca',
+    distance text DEFAULT 'cosine',
+    vector_weight real DEFAULT 0.5,
+    replace boolean DEFAULT false
+) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    relkind "char";
+    query_config regconfig := config;
+BEGIN
+    IF name IS NULL OR relation IS NULL OR id_column IS NULL OR text_column IS NULL OR tsvector_column IS NULL
+        OR embedding_column IS NULL OR config IS NULL OR distance IS NULL OR vector_weight IS NULL OR name = '' THEN
+        RAISE EXCEPTION 'arguments of register_search_target must not be null or empty'
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'Leave out an argument to get its default.';
+    END IF;
+    IF distance NOT IN ('cosine', 'l2', 'inner_product') THEN
+        RAISE EXCEPTION 'distance "%" is not known', distance
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Use cosine, l2 or inner_product, as the index on the embedding column does.';
+    END IF;
+    IF NOT vector_weight BETWEEN 0 AND 1 THEN
+        RAISE EXCEPTION 'vector_weight % is out of range', vector_weight
+            USING ERRCODE = 'numeric_value_out_of_range',
+                  HINT = 'Use a number from 0 (keyword leg only) to 1 (vector leg only).';
+    END IF;
+    SELECT c.relkind INTO relkind FROM pg_class c WHERE c.oid = relation;
+    IF relkind IS NULL OR relkind NOT IN ('r', 'p', 'm', 'f') THEN
+        RAISE EXCEPTION '% cannot be searched', relation
+            USING ERRCODE = 'wrong_object_type',
+                  DETAIL = 'A search target is a table, partitioned table, foreign table or materialized view.';
+    END IF;
+    IF NOT harca.owns(relation) THEN
+        RAISE EXCEPTION 'must be owner of table %', relation
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Ask the owner of the table to register it.';
+    END IF;
+    PERFORM harca.check_column(relation, id_column, 'id', '{}');
+    PERFORM harca.check_column(relation, text_column, 'text', '{}');
+    PERFORM harca.check_column(relation, tsvector_column, 'tsvector', '{tsvector}');
+    PERFORM harca.check_column(relation, embedding_column, 'embedding', '{vector,halfvec}');
+    IF config = '@extschema@.harca'::regconfig THEN
+        query_config := '@extschema@.harca_query'::regconfig;
+    END IF;
+    IF replace THEN
+        DELETE FROM harca.search_target t WHERE t.name = name;
+    END IF;
+    IF EXISTS (SELECT FROM harca.search_target t WHERE t.name = name) THEN
+        RAISE EXCEPTION 'search target "%" already exists', name
+            USING ERRCODE = 'duplicate_object',
+                  HINT = 'Pass replace => true to register it anew, or choose another name.';
+    END IF;
+    INSERT INTO harca.search_target AS t
+    VALUES (name, relation, id_column, text_column, tsvector_column, embedding_column,
+            harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight);
+    -- The table's own weight says how good its embeddings are; the type moves it: the words of a keyword query are
+    -- mostly what is looked for, those of a question mostly are not.
+    INSERT INTO harca.search_profile AS p
+    SELECT name, d.query_type, greatest(0, least(1, vector_weight + d.shift))
+    FROM (VALUES ('keyword', -0.3), ('hybrid', 0), ('semantic', 0.2), ('unknown', 0)) AS d (query_type, shift);
+END
+$$;
+COMMENT ON FUNCTION harca.register_search_target(text, regclass, name, name, name, name, regconfig, text, real, boolean) IS
+'Makes a table searchable by hybrid_search under a name, with the default weights per query type; for the owner of the table. replace => true drops a former registration with its weights';
+
+CREATE FUNCTION harca.drop_search_target(name text) RETURNS boolean
+    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH gone AS (DELETE FROM harca.search_target t WHERE t.name = $1 RETURNING t.name)
+    SELECT EXISTS (SELECT FROM gone);
+END;
+COMMENT ON FUNCTION harca.drop_search_target(text) IS
+'Takes a search target and its weights out; the table stays as it is. False when there was none, or it belongs to another''s table';

@@ -1,0 +1,6 @@
+//! The functions that SQL sees; `sql/` declares them.
+
+mod classify;
+mod fusion;
+mod status;
+mod text_search;

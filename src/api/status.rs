@@ -1,0 +1,60 @@
+//! `harca.backend_status`, `harca.load_model`, `harca.reset_local_cache`.
+#![allow(unsafe_code)] // exported symbols
+
+use pgrx::pg_sys::Datum;
+
+use crate::call::{Call, Value, sql_function};
+use crate::{backend, error};
+
+sql_function!(pg_finfo_harca_backend_status, harca_backend_status, backend_status);
+sql_function!(pg_finfo_harca_load_model, harca_load_model, load_model);
+sql_function!(pg_finfo_harca_labels, harca_labels, labels);
+sql_function!(pg_finfo_harca_reset_local_cache, harca_reset_local_cache, reset_local_cache);
+
+/// `harca.backend_status() → record`.
+fn backend_status(call: &mut Call<'_>) -> Datum {
+    let status = backend::status();
+    let count = |n: u64| Value::BigInt(i64::try_from(n).unwrap_or(i64::MAX));
+    call.composite([
+        Value::Text(status.state),
+        status.model.as_deref().into(),
+        status.sha256.as_deref().into(),
+        status.failure.as_deref().into(),
+        status.runtime_version.into(),
+        Value::Text(&status.runtime_path),
+        status.threads.and_then(|n| u32::try_from(n).ok()).into(),
+        count(status.inferences),
+        count(status.rule_answers),
+        count(status.cache_entries as u64),
+        count(status.cache.hits),
+        count(status.cache.misses),
+        count(status.cache.evictions),
+        count(status.cache.expirations),
+    ])
+}
+
+/// `harca.load_model() → text`: unlike a classification, an error when there is no model.
+fn load_model(call: &mut Call<'_>) -> Datum {
+    match backend::load() {
+        Ok(name) => call.value(Value::Text(&name)),
+        Err(failure) => {
+            error::report(&failure).report(pgrx::PgLogLevel::ERROR);
+            call.null()
+        }
+    }
+}
+
+/// `harca.labels() → setof (ordinality integer, label text)`: what the scores stand for now.
+fn labels(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    for (label, ordinality) in backend::status().labels.iter().zip(1..) {
+        rows.push([Value::Int(ordinality), Value::Text(label)]);
+    }
+    call.null()
+}
+
+/// `harca.reset_local_cache() → void`.
+fn reset_local_cache(call: &mut Call<'_>) -> Datum {
+    backend::reset_cache();
+    call.null()
+}

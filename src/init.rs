@@ -1,0 +1,46 @@
+//! The extension's end of the server process: what runs when PostgreSQL loads the library, and what it asks of the
+//! process afterwards.
+//!
+//! Loading defines settings and nothing else. No session, no file, no thread: with `shared_preload_libraries` it runs
+//! in the postmaster.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use pgrx::{pg_guard, pg_sys};
+
+pgrx::pg_module_magic!(name, version);
+
+#[pg_guard]
+extern "C-unwind" fn _PG_init() {
+    crate::gucs::define();
+}
+
+/// The server's directory of loadable libraries.
+pub fn library_directory() -> PathBuf {
+    // SAFETY: `pkglib_path` is a null-terminated string that the server sets before it loads any library.
+    let path = unsafe { CStr::from_ptr((&raw const pg_sys::pkglib_path).cast()) };
+    PathBuf::from(OsStr::from_bytes(path.to_bytes()))
+}
+
+/// When the running statement began, in microseconds; the clock of the cache, which costs no system call.
+pub fn statement_time() -> i64 {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
+}
+
+/// A number that nobody outside this process can know.
+pub fn random_secret() -> u64 {
+    let mut secret = [0u8; 8];
+    // SAFETY: fills exactly the bytes of the array.
+    if !unsafe { pg_sys::pg_strong_random(secret.as_mut_ptr().cast(), secret.len()) } {
+        pgrx::ereport!(
+            ERROR,
+            pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            "could not generate a random secret for the cache"
+        );
+    }
+    u64::from_ne_bytes(secret)
+}

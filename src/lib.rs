@@ -1,0 +1,19 @@
+//! pg_harca: tells what kind of search a query is, inside PostgreSQL. The table of contents of the glue; the work is
+//! done in `harca_core`.
+
+mod api;
+mod backend;
+mod call;
+mod error;
+mod gucs;
+mod init;
+mod registry;
+mod text;
+
+pgrx::extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+pgrx::extension_sql_file!("../sql/classify.sql", name = "classify", requires = ["schema"]);
+pgrx::extension_sql_file!("../sql/text_search.sql", name = "text_search", requires = ["classify"]);
+pgrx::extension_sql_file!("../sql/search_target.sql", name = "search_target", requires = ["text_search"]);
+pgrx::extension_sql_file!("../sql/hybrid_search.sql", name = "hybrid_search", requires = ["search_target"]);
+pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["hybrid_search"]);
+pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", finalize);

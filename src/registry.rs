@@ -1,0 +1,49 @@
+//! Finds the model and the runtime that the settings name.
+
+use std::path::{Path, PathBuf};
+
+use harca_core::classify::Classifier;
+use harca_core::error::Result;
+use harca_core::session::Runtime;
+
+use crate::gucs;
+
+/// The model that travels inside the library, so that a fresh installation has no file to find.
+const BUILTIN_GRAPH: &[u8] = include_bytes!("../models/query_type/model.onnx");
+const BUILTIN_MANIFEST: &str = include_str!("../models/query_type/manifest.json");
+
+/// File name of the ONNX Runtime library that `make install` puts into the extension's folder. The version is pinned
+/// because later ones start threads (see `harca_core::session`).
+const RUNTIME_FILE: &str = "libonnxruntime.so.1.24.4";
+
+/// Loads the runtime and the model that the settings name. Takes milliseconds: call it once and keep the result.
+///
+/// # Errors
+/// As [`Runtime::load`] and [`Classifier::open`].
+pub fn open() -> Result<Classifier> {
+    let runtime = Runtime::load(&runtime_path())?;
+    match model_folder(&gucs::model()) {
+        None => Classifier::from_bytes(runtime, BUILTIN_MANIFEST, BUILTIN_GRAPH),
+        Some(folder) => Classifier::open(runtime, &folder),
+    }
+}
+
+/// Where the runtime is looked for.
+pub fn runtime_path() -> PathBuf {
+    gucs::onnxruntime_path().map_or_else(|| extension_folder().join(RUNTIME_FILE), PathBuf::from)
+}
+
+/// The folder of a model that is not built in: a bare name is one of the installed models.
+fn model_folder(setting: &str) -> Option<PathBuf> {
+    let path = Path::new(setting);
+    match setting {
+        gucs::BUILTIN_MODEL => None,
+        _ if path.is_absolute() => Some(path.into()),
+        _ => Some(extension_folder().join("models").join(path)),
+    }
+}
+
+/// `pg_harca/` under the server's library directory.
+fn extension_folder() -> PathBuf {
+    crate::init::library_directory().join("pg_harca")
+}
