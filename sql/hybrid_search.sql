@@ -140,7 +140,7 @@ BEGIN
     IF leg = 'keyword' THEN
         RETURN format(
             'SELECT %1$I::text AS id, ts_rank(%2$I, $1, 1)::float8 AS score FROM %3$s WHERE %2$I @@ $1%4$s'
-            ' ORDER BY ts_rank(%2$I, $1, 1) DESC, %1$I LIMIT $2',
+            ' ORDER BY score DESC, id LIMIT $2',
             target.id_column, target.tsvector_column, target.relation, condition);
     END IF;
     SELECT n.nspname, ty.typname INTO vector_schema, type_name
@@ -297,8 +297,10 @@ BEGIN
     IF embedding IS NOT NULL THEN
         PERFORM harca.check_embedding(searched, embedding);
         former_settings := harca.widen_index_scan(candidates);
-        EXECUTE 'SELECT array_agg(id ORDER BY score DESC), array_agg(score ORDER BY score DESC) FROM ('
-                || harca.leg_sql(searched, 'vector', filter) || ') AS leg'
+        -- A vector of zeros has no cosine. Equal scores, and what an approximate index gives out of order, are ordered
+        -- here.
+        EXECUTE 'SELECT array_agg(id ORDER BY score DESC, id), array_agg(score ORDER BY score DESC, id) FROM ('
+                || harca.leg_sql(searched, 'vector', filter) || ') AS leg WHERE score <> ''NaN'''
             INTO vector_ids, vector_scores USING embedding, candidates, filter;
         PERFORM harca.restore_index_scan(former_settings);
     END IF;

@@ -86,7 +86,7 @@ BEGIN
         RAISE EXCEPTION 'column "%" of table % does not exist', column_name, relation
             USING ERRCODE = 'undefined_column',
                   DETAIL = format('It was given as the %s column of a search target.', role),
-                  HINT = format('Name the %s column with %I => ''...''.', role, role || '_column');
+                  HINT = format('Name the %s column with %I => ''...'' in harca.register_search_target.', role, role || '_column');
     ELSIF NOT found = ANY (types) AND cardinality(types) > 0 THEN
         RAISE EXCEPTION 'column "%" of table % cannot be the % column', column_name, relation, role
             USING ERRCODE = 'datatype_mismatch',

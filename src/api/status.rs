@@ -2,9 +2,11 @@
 #![allow(unsafe_code)] // exported symbols
 
 use pgrx::pg_sys::Datum;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 use crate::call::{Call, Value, sql_function};
-use crate::{backend, error};
+use crate::{backend, error, gucs};
 
 sql_function!(pg_finfo_harca_backend_status, harca_backend_status, backend_status);
 sql_function!(pg_finfo_harca_load_model, harca_load_model, load_model);
@@ -35,10 +37,16 @@ fn backend_status(call: &mut Call<'_>) -> Datum {
 
 /// `harca.load_model() → text`: unlike a classification, an error when there is no model.
 fn load_model(call: &mut Call<'_>) -> Datum {
+    if !gucs::enabled() {
+        ErrorReport::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "model is switched off", "")
+            .set_detail("pg_harca.enabled is off: the rules answer.")
+            .set_hint("Set pg_harca.enabled to on.")
+            .report(PgLogLevel::ERROR);
+    }
     match backend::load() {
         Ok(name) => call.value(Value::Text(&name)),
         Err(failure) => {
-            error::report(&failure).report(pgrx::PgLogLevel::ERROR);
+            error::report(&failure).report(PgLogLevel::ERROR);
             call.null()
         }
     }

@@ -1,0 +1,101 @@
+-- One call: classify, search both legs, fuse.
+CREATE TABLE memory (
+    id bigint PRIMARY KEY,
+    content text,
+    lang text,
+    importance integer,
+    noted_on date,
+    embedding vector(3),
+    tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED
+);
+INSERT INTO memory VALUES
+    (1, 'PostgreSQLの全文検索を設定した', 'ja', 3, '2026-01-05', '[1, 0, 0]'),
+    (2, 'The ef_search setting was raised to 80', 'en', 2, '2026-02-05', '[0, 1, 0]'),
+    (3, 'Lunch with Tanaka at the harbour', 'en', 5, '2026-03-05', '[0, 0, 1]'),
+    (4, 'Searches are slow since the index was dropped', 'en', 4, '2026-04-05', '[0.1, 0.9, 0.2]'),
+    (5, 'No embedding yet: the harbour report', 'en', 1, NULL, NULL),
+    (6, NULL, NULL, NULL, NULL, '[0, 0.5, 0.5]');
+CREATE INDEX ON memory USING gin (tsv);
+CREATE INDEX ON memory USING hnsw (embedding vector_cosine_ops);
+SELECT harca.register_search_target('memory', 'memory');
+
+-- words and meaning agree
+SELECT id, vector_rank, keyword_rank, query_type FROM hybrid_search('memory', '全文検索 設定', '[1, 0.1, 0]', "limit" => 2);
+-- a question leans on the vector leg, a code on the keyword leg
+SELECT query_type, round(vector_weight::numeric, 1) AS weight FROM hybrid_search('memory', 'why has searching become so slow?', '[0, 1, 0]', "limit" => 1);
+SELECT query_type, round(vector_weight::numeric, 1) AS weight FROM hybrid_search('memory', 'ef_search', '[0, 1, 0]', "limit" => 1);
+-- without an embedding the keyword leg stands alone; a row may lack what a leg needs
+SELECT id, vector_rank, keyword_rank FROM hybrid_search('memory', 'harbour');
+SELECT id, vector_rank, keyword_rank FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', options => '{"vector_weight": 0}') WHERE keyword_rank IS NOT NULL;
+-- without words the vector leg does
+SELECT id, vector_rank, keyword_rank, query_type FROM hybrid_search('memory', '?', '[0, 0, 1]', "limit" => 1);
+-- nothing to search with, nothing found; no query, no rows
+SELECT count(*) FROM hybrid_search('memory', '?');
+SELECT count(*) FROM hybrid_search('memory', NULL, '[0, 0, 1]');
+SELECT count(*) FROM hybrid_search('memory', 'zebra');
+
+-- fused score: both legs, normalised, by the weight
+SELECT id, round(score::numeric, 4) AS score, vector_rank, keyword_rank, round(vector_score::numeric, 4) AS vector_score
+FROM hybrid_search('memory', 'harbour lunch', '[0, 0, 1]', options => '{"vector_weight": 0.5}');
+SELECT id, round(score::numeric, 6) AS score, vector_rank, keyword_rank
+FROM hybrid_search('memory', 'harbour lunch', '[0, 0, 1]', options => '{"vector_weight": 0.5, "fusion": "rrf"}', "limit" => 2);
+
+-- the profile is read at every call
+UPDATE harca.search_profile SET vector_weight = 1 WHERE target = 'memory';
+SELECT DISTINCT vector_weight FROM hybrid_search('memory', 'harbour lunch', '[0, 0, 1]');
+DELETE FROM harca.search_profile WHERE target = 'memory';
+SELECT DISTINCT vector_weight FROM hybrid_search('memory', 'harbour lunch', '[0, 0, 1]');
+
+-- filters
+SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"lang": "en"}') ORDER BY id;
+SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"lang": "en", "importance": {"gte": 2, "lt": 5}}') ORDER BY id;
+SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"id": [1, 3, 99]}') ORDER BY id;
+SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"lang": {"in": ["ja", "de"]}}') ORDER BY id;
+SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"lang": {"ne": "en"}}') ORDER BY id;
+SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"lang": null}') ORDER BY id;
+SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"noted_on": {"gt": "2026-02-28", "lte": "2026-03-05"}}') ORDER BY id;
+SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"noted_on": {"ne": null}, "importance": {"gt": 4}}') ORDER BY id;
+SELECT count(*) FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"id": []}');
+SELECT count(*) FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{}');
+SELECT count(*) FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => $${"lang": "en' OR 'x' = 'x"}$$);
+
+-- pages follow one another
+SELECT array_agg(id) AS all_at_once FROM hybrid_search('memory', 'harbour search', '[0, 0.5, 0.5]');
+SELECT array_agg(p.id ORDER BY page, p.place) AS page_by_page
+FROM generate_series(0, 5, 2) AS page,
+     LATERAL (SELECT id, row_number() OVER () AS place
+              FROM hybrid_search('memory', 'harbour search', '[0, 0.5, 0.5]', "limit" => 2, "offset" => page)) AS p;
+SELECT count(*) FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', "limit" => 0);
+SELECT count(*) FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', "limit" => NULL, "offset" => NULL);
+
+-- settings of the index scan are as before
+SHOW hnsw.ef_search;
+-- a join on the id
+SELECT m.id, left(m.content, 8) AS content
+FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', "limit" => 1) AS h JOIN memory AS m ON m.id = h.id::bigint;
+
+-- errors
+SELECT error_of($$SELECT * FROM hybrid_search('no such target', 'x')$$);
+SELECT error_of($$SELECT * FROM hybrid_search(NULL, 'x')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', '[1, 2]')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', '[1, 0, 0]', "limit" => -1)$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', '[1, 0, 0]', "offset" => 2147483647)$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', filter => '{"nowhere": 1}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', filter => '{"lang": {"like": "e%"}}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', filter => '{"lang": {"in": "en"}}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', filter => '{"id": "many"}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', filter => '[1]')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', options => '{"k": 1}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', options => '{"candidates": 0}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', options => '{"vector_weight": "much"}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', options => '{"fusion": null}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', options => '7')$$);
+SHOW hnsw.ef_search;
+ALTER TABLE memory RENAME COLUMN embedding TO meaning;
+SELECT error_of($$SELECT * FROM hybrid_search('memory', 'x', '[1, 0, 0]')$$);
+ALTER TABLE memory RENAME COLUMN meaning TO embedding;
+ALTER TABLE memory RENAME TO renamed;
+SELECT id FROM hybrid_search('memory', 'harbour', "limit" => 1);
+DROP TABLE renamed;
+SELECT regexp_replace(error_of($$SELECT * FROM hybrid_search('memory', 'x')$$), 'identifier \d+', 'identifier N');
+SELECT harca.drop_search_target('memory');

@@ -1,0 +1,22 @@
+-- The text search parser and configurations for mixed Japanese and English text.
+SELECT * FROM ts_token_type('harca');
+SELECT p.tokid, p.token FROM ts_parse('harca', 'PostgreSQLの全文検索は、ef_search=40 でﾃﾞｰﾀをＮＡＴＯ') AS p;
+SELECT to_tsvector('harca', 'Indexes were rebuilt; 索引を作り直した');
+SELECT to_tsvector('harca', '検索') @@ to_tsquery('harca', '検索') AS term,
+       to_tsvector('harca', '全文検索の設定') @@ phraseto_tsquery('harca', '全文検索') AS phrase,
+       to_tsvector('harca', '検索エンジンの全文') @@ phraseto_tsquery('harca', '全文検索') AS other_order,
+       to_tsvector('harca', 'ﾃﾞｰﾀﾍﾞｰｽ') @@ to_tsquery('harca', 'データベース') AS width,
+       to_tsvector('harca', 'running late') @@ to_tsquery('harca', 'runs') AS stem,
+       to_tsvector('harca', 'error E-1042 seen') @@ plainto_tsquery('harca', 'e-1042') AS code;
+SELECT to_tsvector('harca', ''), to_tsvector('harca', '、。！'), to_tsvector('harca', NULL);
+SELECT length(to_tsvector('harca', repeat('全文検索', 50000))) AS distinct_lexemes;
+
+-- queries: any of the words, particles and endings left out
+SELECT harca.keyword_query('harca_query', '全文検索の使い方を教えて');
+SELECT harca.keyword_query('harca_query', 'ありがとう'), harca.keyword_query('harca', 'ありがとう');
+SELECT harca.keyword_query('simple', $$it's a 'quoted' back\slash & | ! ( <-> :*$$);
+SELECT harca.keyword_query('english', 'the of and'), harca.keyword_query('english', NULL);
+
+-- Chinese and Korean are cut the same way
+SELECT to_tsvector('harca', '数据库索引') @@ to_tsquery('harca', '索引') AS chinese,
+       to_tsvector('harca', '한국어 검색') @@ to_tsquery('harca', '검색') AS korean;
