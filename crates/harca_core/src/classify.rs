@@ -141,9 +141,13 @@ impl Classifier {
         let manifest_path = folder.join("manifest.json");
         let read = |path: &Path, most: u64| {
             let fail = |reason: String| Error::ModelFile { path: path.into(), reason };
-            let length = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?.len();
-            if length > most {
-                return Err(fail(format!("it has {length} bytes, at most {most} are allowed")));
+            let metadata = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?;
+            // A named pipe would wait for its other end, a device might never end.
+            if !metadata.is_file() {
+                return Err(fail("it is not a regular file".into()));
+            }
+            if metadata.len() > most {
+                return Err(fail(format!("it has {} bytes, at most {most} are allowed", metadata.len())));
             }
             std::fs::read(path).map_err(|e| fail(e.to_string()))
         };

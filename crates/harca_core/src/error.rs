@@ -1,5 +1,6 @@
 //! The one error type of the core; the extension maps each variant to a SQLSTATE.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 /// Everything that can go wrong between a manifest and a set of scores.
@@ -45,3 +46,20 @@ pub enum Error {
 
 /// What every fallible function of the core returns.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// The words of a message on one line, cut at about 400 bytes: what comes from a file or a library may be of any form.
+pub(crate) fn one_line(message: &impl Display) -> String {
+    let text = message.to_string();
+    let mut line = String::with_capacity(text.len().min(512));
+    for word in text.split_whitespace() {
+        if line.len() > 400 {
+            line.push_str(" …");
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().take(200));
+    }
+    line
+}

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 
 /// The manifest revision that this build reads.
 pub const FORMAT: u32 = 1;
@@ -106,7 +106,7 @@ impl Manifest {
     /// # Errors
     /// [`Error::Manifest`] when the text is not JSON of this layout or contradicts itself.
     pub fn parse(json: &str) -> Result<Self> {
-        let manifest: Self = serde_json::from_str(json).map_err(|e| Error::Manifest(e.to_string()))?;
+        let manifest: Self = serde_json::from_str(json).map_err(|e| Error::Manifest(one_line(&e)))?;
         manifest.check()?;
         Ok(manifest)
     }
@@ -131,7 +131,7 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<()> {
-        let fail = |reason: String| Err(Error::Manifest(reason));
+        let fail = |reason: String| Err(Error::Manifest(one_line(&reason)));
         if self.format != FORMAT {
             return fail(format!("format {} is not {FORMAT}", self.format));
         }
@@ -220,6 +220,8 @@ mod tests {
             assert!(error.contains(expected), "{pointer}: {error}");
             assert!(!error.contains('\n'), "{error}");
         }
+        let error = Manifest::parse(&format!("{{\"a\\n{}\": 1}}", "b".repeat(5000))).unwrap_err().to_string();
+        assert!(!error.contains('\n') && error.len() < 1000, "{error}");
         assert!(Manifest::parse("{").is_err());
         assert!(Manifest::parse("[]").is_err());
     }

@@ -15,7 +15,7 @@ use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::manifest::Manifest;
 
 static RUNTIME: OnceCell<Runtime> = OnceCell::new();
@@ -195,17 +195,4 @@ impl Session {
 
 fn inference(error: impl Display) -> Error {
     Error::Inference(one_line(&error))
-}
-
-fn one_line(error: &impl Display) -> String {
-    let text = error.to_string();
-    let mut words = text.split_whitespace();
-    let mut line = String::with_capacity(text.len().min(400));
-    while let Some(word) = words.next().filter(|_| line.len() < 400) {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    line
 }

@@ -30,6 +30,8 @@ fn what_is_not_the_runtime_is_refused_and_the_runtime_loads_after_it() {
     let whole = std::fs::read(real()).expect("run scripts/setup_onnxruntime.sh first");
 
     assert!(refusal(&folder.join("missing.so")).contains("No such file"));
+    assert!(refusal(&folder).contains("not a regular file"));
+    assert!(refusal(Path::new("/dev/zero")).contains("not a regular file"));
     for (content, expected) in [
         (&b""[..], "not a 64-bit ELF"),
         (b"#!/bin/sh\n", "not a 64-bit ELF"),

@@ -33,6 +33,10 @@ pub(super) fn check(path: &Path) -> Result<String> {
 
 /// Refuses a file that `dlopen` would map past its end: the kernel answers such an access with SIGBUS.
 fn check_file(path: &Path) -> std::result::Result<(), String> {
+    // Asked before it is opened: opening a named pipe would wait for its other end.
+    if !path.metadata().map_err(|e| e.to_string())?.is_file() {
+        return Err("it is not a regular file".into());
+    }
     let file = File::open(path).map_err(|e| e.to_string())?;
     let length = file.metadata().map_err(|e| e.to_string())?.len();
     if !cfg!(target_os = "linux") {
