@@ -52,6 +52,8 @@ BEGIN
                   DETAIL = format('It had the object identifier %s.', target.relation::oid),
                   HINT = 'Register the new table with replace => true, or call harca.drop_search_target(name).';
     END IF;
+    -- Checked again, although registering does: the owner of a table may write the row by hand, and tables change.
+    PERFORM harca.check_relation(target.relation);
     PERFORM harca.check_column(target.relation, target.id_column, 'id', '{}');
     PERFORM harca.check_column(target.relation, target.tsvector_column, 'tsvector', '{tsvector}');
     PERFORM harca.check_column(target.relation, target.embedding_column, 'embedding', '{vector,halfvec}');
@@ -73,6 +75,8 @@ DECLARE
     comparison text;
     operand jsonb;
     type_name text;
+    built_in boolean;
+    compared text;
     place text;
 BEGIN
     IF filter IS NULL THEN
@@ -85,14 +89,25 @@ BEGIN
                   HINT = 'Write {"column": value} or {"column": {"gte": value}}.';
     END IF;
     FOR field, wanted IN SELECT * FROM jsonb_each(filter) LOOP
-        SELECT format_type(a.atttypid, a.atttypmod) INTO type_name
-        FROM pg_attribute a
-        WHERE a.attrelid = relation AND a.attname = field AND a.attnum > 0 AND NOT a.attisdropped;
+        -- A domain is compared as the type it is made of: its constraints are for what is stored.
+        WITH RECURSIVE chain AS (
+            SELECT ty.oid, ty.typbasetype, ty.typnamespace
+            FROM pg_attribute a JOIN pg_type ty ON ty.oid = a.atttypid
+            WHERE a.attrelid = relation AND a.attname = field AND a.attnum > 0 AND NOT a.attisdropped
+            UNION ALL
+            SELECT ty.oid, ty.typbasetype, ty.typnamespace FROM chain JOIN pg_type ty ON ty.oid = chain.typbasetype
+        )
+        SELECT chain.oid::regtype::text, chain.typnamespace = 'pg_catalog'::regnamespace INTO type_name, built_in
+        FROM chain WHERE chain.typbasetype = 0;
         IF type_name IS NULL THEN
             RAISE EXCEPTION 'column "%" of table % does not exist', field, relation
                 USING ERRCODE = 'undefined_column',
                       DETAIL = 'It was given as a key of the filter.';
         END IF;
+        -- The operators and casts of another type may be functions of whoever owns it, and would run with the rights of
+        -- whoever searches: its text form is compared, which its output function makes.
+        compared := CASE WHEN built_in THEN format('%I', field) ELSE format('format(''%%s'', %I)', field) END;
+        type_name := CASE WHEN built_in THEN type_name ELSE 'text' END;
         IF jsonb_typeof(wanted) <> 'object' THEN
             wanted := jsonb_build_object(CASE jsonb_typeof(wanted) WHEN 'array' THEN 'in' ELSE 'eq' END, wanted);
             place := format('$3 -> %L', field);
@@ -104,19 +119,21 @@ BEGIN
             condition := condition || ' AND ' || CASE
                 WHEN comparison IN ('eq', 'ne') AND jsonb_typeof(operand) = 'null' THEN
                     format('%I IS %s', field, CASE comparison WHEN 'eq' THEN 'NULL' ELSE 'NOT NULL' END)
-                WHEN comparison IN ('eq', 'ne', 'lt', 'lte', 'gt', 'gte') AND jsonb_typeof(operand) <> 'array' THEN
-                    format('%I %s ((%s) #>> ''{}'')::%s', field,
+                WHEN (comparison IN ('eq', 'ne') OR built_in AND comparison IN ('lt', 'lte', 'gt', 'gte'))
+                    AND jsonb_typeof(operand) <> 'array' THEN
+                    format('%s %s ((%s) #>> ''{}'')::%s', compared,
                            ('{"eq": "=", "ne": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}'::jsonb) ->> comparison,
                            coalesce(place, format('$3 -> %L -> %L', field, comparison)), type_name)
                 WHEN comparison = 'in' AND jsonb_typeof(operand) = 'array' THEN
-                    format('%I = ANY (ARRAY(SELECT e::%s FROM jsonb_array_elements_text(%s) AS e))', field, type_name,
+                    format('%s = ANY (ARRAY(SELECT e::%s FROM jsonb_array_elements_text(%s) AS e))', compared, type_name,
                            coalesce(place, format('$3 -> %L -> %L', field, comparison)))
             END;
             IF condition IS NULL THEN
                 RAISE EXCEPTION 'filter on column "%" is not understood', field
                     USING ERRCODE = 'invalid_parameter_value',
                           DETAIL = format('It has "%s" with a value of the type %s.', comparison, jsonb_typeof(operand)),
-                          HINT = 'Use eq, ne, lt, lte, gt or gte with one value, or in with an array.';
+                          HINT = 'Use eq or ne with one value, or in with an array; lt, lte, gt and gte with one value, '
+                                 'on columns of PostgreSQL''s own types.';
             END IF;
         END LOOP;
     END LOOP;
@@ -137,9 +154,10 @@ DECLARE
     type_name text;
     distance text;
 BEGIN
+    -- The id becomes text by its output function: a cast to text may be a function of whoever owns its type.
     IF leg = 'keyword' THEN
         RETURN format(
-            'SELECT %1$I::text AS id, ts_rank(%2$I, $1, 1)::float8 AS score FROM %3$s WHERE %2$I @@ $1%4$s'
+            'SELECT format(''%%s'', %1$I) AS id, ts_rank(%2$I, $1, 1)::float8 AS score FROM %3$s WHERE %2$I @@ $1%4$s'
             ' ORDER BY score DESC, id LIMIT $2',
             target.id_column, target.tsvector_column, target.relation, condition);
     END IF;
@@ -151,7 +169,7 @@ BEGIN
                        ('{"cosine": "<=>", "l2": "<->", "inner_product": "<#>"}'::jsonb) ->> target.distance,
                        vector_schema, type_name);
     RETURN format(
-        'SELECT %1$I::text AS id, %2$s - (%3$s) AS score FROM %4$s WHERE %5$I IS NOT NULL%6$s ORDER BY %3$s LIMIT $2',
+        'SELECT format(''%%s'', %1$I) AS id, %2$s - (%3$s) AS score FROM %4$s WHERE %5$I IS NOT NULL%6$s ORDER BY %3$s LIMIT $2',
         target.id_column, CASE target.distance WHEN 'cosine' THEN 1 ELSE 0 END, distance, target.relation,
         target.embedding_column, condition);
 END
@@ -289,7 +307,8 @@ BEGIN
         RETURN;
     END IF;
     searched := harca.search_target_row(target);
-    candidates := greatest((chosen ->> 'candidates')::integer, coalesce("limit", 10) + coalesce("offset", 0));
+    -- Not by the offset: another number of candidates is another normalisation, and pages would overlap.
+    candidates := greatest((chosen ->> 'candidates')::integer, "limit");
     classified := @extschema@.classify_query(query);
     weight := coalesce((chosen ->> 'vector_weight')::real,
                        harca.expected_vector_weight(searched, classified.scores));
@@ -374,7 +393,7 @@ AS $$
 DECLARE
     searched constant harca.search_target := harca.search_target_row(target);
     candidates constant integer :=
-        greatest((harca.search_options(options) ->> 'candidates')::integer, coalesce("limit", 10));
+        greatest((harca.search_options(options) ->> 'candidates')::integer, "limit");
     words constant tsquery := harca.keyword_leg_query(searched, query);
     former_settings jsonb;
 BEGIN

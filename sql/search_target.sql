@@ -70,6 +70,22 @@ CREATE POLICY owner_writes ON harca.search_profile
 SELECT pg_catalog.pg_extension_config_dump('harca.search_target', '');
 SELECT pg_catalog.pg_extension_config_dump('harca.search_profile', '');
 
+CREATE FUNCTION harca.check_relation(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- Not a view: its functions would run with the rights of whoever searches.
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind IN ('r', 'p', 'm', 'f')) THEN
+        RAISE EXCEPTION '% cannot be searched', relation
+            USING ERRCODE = 'wrong_object_type',
+                  DETAIL = 'A search target is a table, partitioned table, foreign table or materialized view.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.check_relation(regclass) IS
+'Raises an error unless the relation is of a kind that can be searched';
+
 CREATE FUNCTION harca.check_column(
     relation regclass, column_name name, role text, types text[]
 ) RETURNS void
@@ -78,8 +94,17 @@ CREATE FUNCTION harca.check_column(
 AS $$
 DECLARE
     found text;
+    known boolean;
 BEGIN
-    SELECT ty.typname INTO found
+    -- A type counts by what it is, not by its name alone: anybody can create a type called vector, with operators that
+    -- would run with the rights of whoever searches.
+    SELECT ty.typname,
+           ty.typname = ANY (types)
+           AND (ty.typnamespace = 'pg_catalog'::regnamespace
+                OR EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+                           WHERE d.classid = 'pg_type'::regclass AND d.objid = ty.oid AND d.deptype = 'e'
+                             AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'vector'))
+    INTO found, known
     FROM pg_attribute a JOIN pg_type ty ON ty.oid = a.atttypid
     WHERE a.attrelid = relation AND a.attname = column_name AND a.attnum > 0 AND NOT a.attisdropped;
     IF found IS NULL THEN
@@ -87,10 +112,10 @@ BEGIN
             USING ERRCODE = 'undefined_column',
                   DETAIL = format('It was given as the %s column of a search target.', role),
                   HINT = format('Name the %s column with %I => ''...'' in harca.register_search_target.', role, role || '_column');
-    ELSIF NOT found = ANY (types) AND cardinality(types) > 0 THEN
+    ELSIF NOT known AND cardinality(types) > 0 THEN
         RAISE EXCEPTION 'column "%" of table % cannot be the % column', column_name, relation, role
             USING ERRCODE = 'datatype_mismatch',
-                  DETAIL = format('Its type is %s, expected %s.', found, array_to_string(types, ' or ')),
+                  DETAIL = format('Its type is %s, expected PostgreSQL''s or pgvector''s %s.', found, array_to_string(types, ' or ')),
                   HINT = 'Name a column of that type, or add one to the table.';
     END IF;
 END
@@ -115,7 +140,6 @@ CREATE FUNCTION harca.register_search_target(
 AS $$
 #variable_conflict use_variable
 DECLARE
-    relkind "char";
     query_config regconfig := config;
 BEGIN
     IF name IS NULL OR relation IS NULL OR id_column IS NULL OR text_column IS NULL OR tsvector_column IS NULL
@@ -134,12 +158,7 @@ BEGIN
             USING ERRCODE = 'numeric_value_out_of_range',
                   HINT = 'Use a number from 0 (keyword leg only) to 1 (vector leg only).';
     END IF;
-    SELECT c.relkind INTO relkind FROM pg_class c WHERE c.oid = relation;
-    IF relkind IS NULL OR relkind NOT IN ('r', 'p', 'm', 'f') THEN
-        RAISE EXCEPTION '% cannot be searched', relation
-            USING ERRCODE = 'wrong_object_type',
-                  DETAIL = 'A search target is a table, partitioned table, foreign table or materialized view.';
-    END IF;
+    PERFORM harca.check_relation(relation);
     IF NOT harca.owns(relation) THEN
         RAISE EXCEPTION 'must be owner of table %', relation
             USING ERRCODE = 'insufficient_privilege',

@@ -99,3 +99,32 @@ SELECT id FROM hybrid_search('memory', 'harbour', "limit" => 1);
 DROP TABLE renamed;
 SELECT regexp_replace(error_of($$SELECT * FROM hybrid_search('memory', 'x')$$), 'identifier \d+', 'identifier N');
 SELECT harca.drop_search_target('memory');
+
+-- types that are not PostgreSQL's own: text forms are compared, and no function of their owner runs
+CREATE TYPE mood AS ENUM ('calm', 'cross');
+CREATE DOMAIN short_text AS text CHECK (length(VALUE) < 8);
+CREATE TABLE entry (id uuid, content text, mood mood, label short_text, tsv tsvector, embedding halfvec(2));
+INSERT INTO entry VALUES
+    ('00000000-0000-0000-0000-00000000000a', 'harbour', 'calm', 'one', to_tsvector('harca', 'harbour'), '[1, 0]'),
+    ('00000000-0000-0000-0000-00000000000b', 'harbour', 'cross', 'two', to_tsvector('harca', 'harbour'), '[0, 1]');
+SELECT harca.register_search_target('entry', 'entry', distance => 'inner_product');
+SELECT id, vector_rank, round(vector_score::numeric, 2) AS vector_score FROM hybrid_search('entry', 'harbour', '[0.9, 0.1]');
+SELECT id FROM hybrid_search('entry', 'harbour', '[1, 0]', filter => '{"mood": "cross"}');
+SELECT id FROM hybrid_search('entry', 'harbour', '[1, 0]', filter => '{"mood": ["calm", "other"], "label": {"lt": "p"}}');
+SELECT count(*) FROM hybrid_search('entry', 'harbour', '[1, 0]', filter => '{"label": "longer than the domain allows"}');
+SELECT error_of($$SELECT * FROM hybrid_search('entry', 'harbour', '[1, 0]', filter => '{"mood": {"lt": "cross"}}')$$);
+SELECT harca.drop_search_target('entry');
+CREATE SCHEMA trap;
+CREATE TYPE trap.vector AS (x real);
+CREATE TABLE trap.bait (id integer, content text, tsv tsvector, embedding trap.vector);
+CREATE VIEW trap.view AS SELECT id, content, tsv, '[1, 0]'::vector(2) AS embedding FROM trap.bait;
+SELECT error_of($$SELECT harca.register_search_target('bait', 'trap.bait')$$);
+SELECT error_of($$SELECT harca.register_search_target('bait', 'trap.view')$$);
+INSERT INTO harca.search_target VALUES ('bait', 'trap.view', 'id', 'content', 'tsv', 'embedding', 'simple', 'simple', 'l2', 0.5);
+SELECT error_of($$SELECT * FROM hybrid_search('bait', 'x')$$);
+SELECT harca.drop_search_target('bait');
+DROP VIEW trap.view;
+DROP TABLE entry, trap.bait;
+DROP TYPE trap.vector, mood;
+DROP DOMAIN short_text;
+DROP SCHEMA trap;

@@ -23,10 +23,10 @@ SELECT count(query_type('item ' || i)) FROM generate_series(1, 50) AS i;
 SELECT cache_entries FROM harca.backend_status();
 RESET pg_harca.local_cache_size;
 SET pg_harca.cache_ttl = '1s';
-SELECT query_type('an answer that grows old');
+SELECT query_type('why does an answer grow old?');
 SELECT pg_sleep(1.1);
 SELECT cache_expirations AS expirations FROM harca.backend_status() \gset
-SELECT query_type('an answer that grows old');
+SELECT query_type('why does an answer grow old?');
 SELECT cache_expirations - :expirations AS expirations FROM harca.backend_status();
 RESET pg_harca.cache_ttl;
 
