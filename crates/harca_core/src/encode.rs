@@ -27,7 +27,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
 use crate::manifest::EncoderSpec;
-use lexicon::{Lexicon, Role, is_grammar_han, is_intent_han, is_question_han};
+use lexicon::{Lexicon, Role, is_grammar_han, is_intent_han, is_quantity_han, is_question_han};
 
 /// The feature scheme of this build; any change to the ids of any text gives it a new number.
 pub const ENCODER_ID: &str = "harca-template-1";
@@ -43,6 +43,14 @@ const MAX_MARKERS: usize = 8;
 /// Longest run of kana that counts as one marker.
 const MAX_KANA_MARKER: usize = 6;
 
+/// Roles whose words may be the topic of a query.
+const NOMINAL_ROLES: u32 = 1 << Role::Intent as u32
+    | 1 << Role::Verb as u32
+    | 1 << Role::Either as u32
+    | 1 << Role::Third as u32
+    | 1 << Role::Gerund as u32
+    | 1 << Role::Office as u32;
+
 /// Families of features; part of every hash, so that equal n-grams of two templates keep apart.
 #[derive(Clone, Copy)]
 #[repr(u64)]
@@ -53,7 +61,7 @@ enum Kind {
     Case,
     Final,
     Noise,
-    Chunk,
+    LastVerb,
     Whole,
     Start,
     End,
@@ -82,6 +90,7 @@ mod class {
     pub const ED: u64 = 9;
     pub const LY: u64 = 10;
     pub const INTENT: u64 = 11;
+    pub const GERUND: u64 = 12;
     /// Added to a [`super::Role`] to make it a class.
     pub const ROLE: u64 = 32;
     /// Added to a shape of content words.
@@ -135,6 +144,9 @@ struct Counts {
     camel: u32,
     first_upper: bool,
     roles: u32,
+    first_role: u8,
+    inner_wh: bool,
+    inner_verb: bool,
     intent: u32,
     longest_consonants: u32,
     longest_repeat: u32,
@@ -193,7 +205,8 @@ impl Encoder {
         let mut scratch = self.scratch.take();
         scratch.chars.clear();
         scratch.chars.extend(text.chars().take(self.max_chars).nfkc().take(self.max_chars));
-        Reading { encoder: self, s: &mut scratch, out, counts: Counts::default() }.read();
+        let chinese = !scratch.chars.iter().any(|&c| matches!(script(c), Script::Hiragana | Script::Katakana));
+        Reading { encoder: self, s: &mut scratch, out, counts: Counts::default(), chinese }.read();
         self.scratch.set(scratch);
         out.truncate(self.max_features);
     }
@@ -215,6 +228,8 @@ struct Reading<'a> {
     s: &'a mut Scratch,
     out: &'a mut Vec<i32>,
     counts: Counts,
+    /// Han without kana: the particles of Chinese are then worth more than Japanese compounds.
+    chinese: bool,
 }
 
 impl Reading<'_> {
@@ -307,20 +322,18 @@ impl Reading<'_> {
     fn word_end(&self, at: usize) -> usize {
         let chars = &self.s.chars;
         let is_word = |i: usize| chars.get(i).is_some_and(|&c| matches!(script(c), Script::Letter | Script::Digit));
+        let is_digit = |i: usize| chars.get(i).is_some_and(char::is_ascii_digit);
         let mut end = at + 1;
         loop {
-            if is_word(end) {
+            let joined = match chars.get(end) {
+                Some('-' | '_' | '.' | '\u{2010}' | '\u{2011}') => is_word(end + 1),
+                Some(',') => is_digit(end - 1) && is_digit(end + 1),
+                _ => false,
+            };
+            if joined {
+                end += 2;
+            } else if is_word(end) {
                 end += 1;
-            } else if chars.get(end).is_some_and(|&c| matches!(c, '-' | '_' | '.' | '\u{2010}' | '\u{2011}'))
-                && is_word(end + 1)
-            {
-                end += 2;
-            } else if end > at + 1
-                && chars.get(end) == Some(&',')
-                && chars[end - 1].is_ascii_digit()
-                && chars.get(end + 1).is_some_and(char::is_ascii_digit)
-            {
-                end += 2;
             } else {
                 return end;
             }
@@ -353,7 +366,7 @@ impl Reading<'_> {
         word.clear();
         let (mut digits, mut letters, mut upper, mut code, mut camel) = (0u32, 0u32, 0u32, false, false);
         let mut previous_lower = false;
-        let mut hyphen = false;
+        let (mut hyphen, mut dots) = (false, 0u32);
         let mut noise = (0u32, 0u32);
         let mut previous = '\0';
         for &c in chars {
@@ -374,8 +387,9 @@ impl Reading<'_> {
                     camel |= previous_lower;
                 }
             } else {
-                code |= c == '_' || (c == '.' && letters > 0);
+                code |= c == '_';
                 hyphen |= c == '-';
+                dots += u32::from(c == '.');
             }
             previous_lower = c.is_lowercase();
             // Keyboard noise shows in runs of consonants, repeats and neighbours on one row of keys.
@@ -398,6 +412,8 @@ impl Reading<'_> {
         let role = self.encoder.lexicon.role(hash);
         let (first_upper, all_upper) = (chars[0].is_uppercase(), letters > 1 && upper == letters);
         let year_like = matches!(chars, ['1', '5'..='9', _, _] | ['2', '0', _, _]);
+        // U.S. and n.y. are names; vue.js and a.b_c are code.
+        code |= dots > 0 && letters > dots + 1;
         let last_three: [u8; 3] = match word[..] {
             [.., a, b, c] => [a, b, c],
             _ => [0; 3],
@@ -410,22 +426,41 @@ impl Reading<'_> {
             self.counts.first_upper = first_upper;
         }
         self.counts.latin += 1;
+        if self.s.fine.len() == 1 {
+            self.counts.first_role = role;
+        }
         self.s.words.push(hash);
+        // The word of a command-line flag is code, whatever it means elsewhere (--onto, -i).
+        let dash = |back: usize| start >= back && self.s.chars[start - back] == '-';
+        if dash(1) && (start == 1 || dash(2) || self.s.chars[start - 2] == ' ') {
+            self.counts.content += 1;
+            return self.push_all(class::CODE);
+        }
         if clitic {
             let symbol = class::CHAR + (hash & 0xffff_ffff);
             return self.push_all(symbol);
         }
         if role != 0 {
             let coarse = class::ROLE + u64::from(role);
-            self.counts.roles |= 1 << role;
             if role == Role::Intent as u8 || role == Role::Qualifier as u8 || role == Role::Versus as u8 {
                 self.counts.intent += 1;
             }
-            let nominal = role == Role::Intent as u8;
-            if nominal || role == Role::Verb as u8 {
+            // Words that are also nouns count as content, those that are nothing else as grammar.
+            if NOMINAL_ROLES & 1 << role != 0 {
                 self.counts.content += 1;
             } else {
                 self.counts.function += 1;
+            }
+            if role == Role::Wh as u8
+                && self.s.fine.len() > 1
+                && self.counts.roles >> role & 1 == 0
+                && self.counts.first_role != Role::Preposition as u8
+            {
+                self.counts.inner_wh = true;
+            }
+            self.counts.roles |= 1 << role;
+            if role == Role::Gerund as u8 {
+                return self.push(class::GERUND, class::NOUN, class::NOUN);
             }
             self.mark(hash | 1 << 63);
             return self.push(hash, coarse, coarse);
@@ -456,7 +491,7 @@ impl Reading<'_> {
         }
         let mut window = 0x5e_u64;
         let s = &mut *self.s;
-        for &byte in s.word.iter().take(24).chain(&[b'$']) {
+        for &byte in s.word.iter().take(24).chain(b"$") {
             window = (window << 8 | u64::from(byte)) & 0xff_ffff;
             s.lexical.push(self.encoder.lexical_id(Kind::Trigram, window));
         }
@@ -477,6 +512,12 @@ impl Reading<'_> {
                 self.mark(value >> 1);
             }
         }
+        // る, た, い or う right before a noun closes a clause that qualifies it.
+        let next = self.s.chars.get(at + 1).copied().unwrap_or(' ');
+        let clause_end = matches!(self.s.chars[at], 'る' | 'た' | 'だ' | 'い' | 'う' | 'く' | 'す' | 'む' | 'つ');
+        self.counts.inner_verb |= clause_end
+            && (matches!(script(next), Script::Han | Script::Katakana | Script::Letter)
+                || matches!(next, 'も' | 'こ' | 'と'));
         let symbol = class::CHAR + self.s.chars[at] as u64;
         self.push_all(symbol);
     }
@@ -500,7 +541,11 @@ impl Reading<'_> {
     fn read_han(&mut self, start: usize, end: usize) {
         let mut from = start;
         for at in start..=end {
-            let kept = at < end && is_question_han(self.s.chars[at]);
+            let c = if at < end { self.s.chars[at] } else { '\0' };
+            let next = if at + 1 < end { self.s.chars[at + 1] } else { '\0' };
+            let kept = is_question_han(c)
+                || (c == '多' && is_quantity_han(next))
+                || (c == '的' && self.chinese && at > start && next != '\0');
             if at < end && !kept {
                 continue;
             }
@@ -522,6 +567,11 @@ impl Reading<'_> {
         for pair in run.windows(2).take(32) {
             let value = (pair[0] as u64) << 32 | pair[1] as u64;
             self.s.lexical.push(self.encoder.lexical_id(Kind::HanPair, value));
+        }
+        if let [c] = *run {
+            // の乱, の変, の歌: a last kanji that tells a fixed name from a phrase.
+            let before = self.s.fine.last().copied().unwrap_or(0);
+            self.s.lexical.push(self.encoder.lexical_id(Kind::HanPair, mix(before, 13) ^ c as u64));
         }
         match *run {
             [c] if is_grammar_han(c) => {
@@ -599,10 +649,17 @@ impl Reading<'_> {
         // Which roles occur at all, the two strongest borders in one feature.
         let has = |role: Role| u64::from(c.roles >> (role as u32) & 1);
         let relation = has(Role::Preposition) | has(Role::To) << 1 | has(Role::Versus) << 2 | has(Role::Joiner) << 3;
-        let clause = has(Role::Wh) | has(Role::Aux) << 1 | has(Role::Pronoun) << 2 | has(Role::Finite) << 3;
+        let clause = has(Role::Wh)
+            | has(Role::Aux) << 1
+            | has(Role::Pronoun) << 2
+            | (has(Role::Finite) | has(Role::Third)) << 3
+            | u64::from(c.inner_wh) << 4;
+        let first = u64::from(c.first_role);
         self.structure(Kind::Has, 1 << 32 | relation << 8 | clause);
         self.structure(Kind::Has, 2 << 32 | relation << 8 | u64::from(c.intent.min(2)) << 16 | content.min(5) << 24);
         self.structure(Kind::Has, 3 << 32 | clause << 8 | content.min(5) << 24);
+        self.structure(Kind::Has, 4 << 32 | first << 16 | clause << 8);
+        self.structure(Kind::Has, 5 << 32 | first << 16 | relation << 8 | content.min(5) << 24);
 
         if c.latin > 0 {
             let share = if c.content == 0 { 0 } else { 1 + 3 * u64::from(c.upper_start) / u64::from(c.content) };
@@ -626,6 +683,12 @@ impl Reading<'_> {
         let whole = self.s.flat.iter().take(16).fold(0, |hash, &symbol| mix(hash ^ symbol, 6));
         if self.s.flat.len() <= 10 {
             self.structure(Kind::Whole, whole);
+        }
+        if c.kana > 0 {
+            // A verb ending inside and a noun at the end make a relative clause, not a sentence.
+            let last = self.s.coarse.get(self.s.coarse.len().wrapping_sub(2)).copied().unwrap_or(0);
+            self.structure(Kind::LastVerb, 1 << 48 ^ last << 1 ^ u64::from(c.inner_verb));
+            self.structure(Kind::LastVerb, 2 << 48 ^ last << 8 ^ u64::from(c.inner_verb) << 4 ^ terms);
         }
         self.emit_ends();
         self.emit_pairs();
@@ -803,4 +866,156 @@ fn mix(value: u64, salt: u64) -> u64 {
 #[inline]
 fn reduce(hash: u64, size: u64) -> u64 {
     ((hash >> 32) * size) >> 32
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOLDEN: &str = include_str!("../../../tests/data/encoder_golden.tsv");
+
+    fn spec() -> EncoderSpec {
+        EncoderSpec { id: ENCODER_ID.into(), buckets: 16384, max_features: 512, max_chars: 512 }
+    }
+
+    fn ids(text: &str) -> Vec<i32> {
+        let mut out = vec![7; 3];
+        Encoder::new(&spec()).unwrap().encode(text, &mut out);
+        out
+    }
+
+    /// Share of the structure ids of `a` that `b` has too.
+    fn overlap(a: &str, b: &str) -> f64 {
+        let structure = |text| ids(text).into_iter().filter(|&id| id <= 8192).collect::<Vec<_>>();
+        let (a, b) = (structure(a), structure(b));
+        a.iter().filter(|id| b.contains(id)).count() as f64 / a.len() as f64
+    }
+
+    #[test]
+    fn the_golden_vectors_hold() {
+        let encoder = Encoder::new(&spec()).unwrap();
+        let mut out = Vec::new();
+        let mut seen = 0;
+        for line in GOLDEN.lines().skip(1) {
+            let (query, expected) = line.split_once('\t').unwrap();
+            let expected: Vec<i32> = expected.split(' ').map(|id| id.parse().unwrap()).collect();
+            encoder.encode(query, &mut out);
+            assert_eq!(out, expected, "{query}");
+            seen += 1;
+        }
+        assert!(seen >= 30, "{seen} golden vectors");
+    }
+
+    #[test]
+    fn sizes_are_checked() {
+        let refused = |change: fn(&mut EncoderSpec), word: &str| {
+            let mut spec = spec();
+            change(&mut spec);
+            let error = Encoder::new(&spec).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        };
+        refused(|s| s.id = "other".into(), "other");
+        refused(|s| s.buckets = 0, "buckets");
+        refused(|s| s.buckets = u32::MAX, "buckets");
+        refused(|s| s.max_features = 0, "max_features");
+        refused(|s| s.max_features = u32::MAX, "max_features");
+        refused(|s| s.max_chars = 0, "max_chars");
+        refused(|s| s.max_chars = u32::MAX, "max_chars");
+    }
+
+    #[test]
+    fn every_text_has_a_feature() {
+        for text in ["", " ", "\u{3000}", "?!", "\0", "\u{200b}", "a", "、", "🦀", "\u{301}"] {
+            assert!(!ids(text).is_empty(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn width_and_composition_do_not_matter() {
+        assert_eq!(ids("ＰｏｓｔｇｒｅＳＱＬ　ﾃﾞｰﾀﾍﾞｰｽ"), ids("PostgreSQL データベース"));
+        assert_eq!(ids("cafe\u{301} près d'ici"), ids("caf\u{e9} pre\u{300}s d'ici"));
+        assert_eq!(ids("what’s new"), ids("what's new"));
+    }
+
+    #[test]
+    fn case_and_final_punctuation_are_few_features() {
+        for (a, b) in [
+            ("how do i reset the router", "How do I reset the router?"),
+            ("causes of the french revolution", "Causes of the French Revolution."),
+            ("索引を作るには", "索引を作るには？"),
+        ] {
+            assert!(overlap(a, b) > 0.9, "{a}: {}", overlap(a, b));
+        }
+    }
+
+    #[test]
+    fn the_template_forgets_the_topic() {
+        // Same build, other words: most of the structure is shared. Other build, same words: less of it.
+        let same_build = overlap("walls of the roman camp", "gates of the damp barn");
+        let same_words = overlap("walls of the roman camp", "roman camp walls");
+        assert!(same_build > 0.4 && same_build > same_words, "{same_build} {same_words}");
+        let japanese = overlap("写真の変更", "画像の保存");
+        assert!(japanese > 0.5, "{japanese}");
+    }
+
+    #[test]
+    fn floods_stay_bounded() {
+        // U+FDFA expands eighteenfold under NFKC; combining marks pile up on one letter.
+        for text in ["\u{fdfa}".repeat(100_000), format!("a{}", "\u{301}".repeat(200_000)), "の".repeat(300_000)] {
+            let found = ids(&text);
+            assert!(!found.is_empty() && found.len() <= 512);
+        }
+    }
+
+    #[test]
+    fn one_encoder_serves_many_texts() {
+        let encoder = Encoder::new(&spec()).unwrap();
+        let mut out = Vec::new();
+        for text in ["東京 天気", "", "how to tie a tie", "git log", "東京 天気"] {
+            encoder.encode(text, &mut out);
+            assert_eq!(out, ids(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_sizes_work() {
+        let spec = EncoderSpec { buckets: MIN_BUCKETS, max_features: 1, max_chars: 1, ..spec() };
+        let mut out = Vec::new();
+        Encoder::new(&spec).unwrap().encode("what is this", &mut out);
+        assert_eq!(out.len(), 1);
+    }
+
+    #[test]
+    fn keys_on_one_row_are_neighbours() {
+        assert!(on_one_row('a', 's') && on_one_row('d', 'a') && on_one_row('n', 'm'));
+        assert!(!on_one_row('a', 'f') && !on_one_row('a', 'q') && !on_one_row('é', 'a'));
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_within_bounds(text in "\\PC*", buckets in MIN_BUCKETS..40_000, max_features in 1u32..700, max_chars in 1u32..700) {
+            let spec = EncoderSpec { id: ENCODER_ID.into(), buckets, max_features, max_chars };
+            let encoder = Encoder::new(&spec).unwrap();
+            let (mut out, mut again) = (Vec::new(), Vec::new());
+            encoder.encode(&text, &mut out);
+            encoder.encode(&text, &mut again);
+            prop_assert_eq!(&out, &again);
+            prop_assert!((1..=max_features as usize).contains(&out.len()));
+            prop_assert!(out.iter().all(|&id| id >= 1 && id <= buckets as i32));
+        }
+
+        #[test]
+        fn any_characters_are_read(text in proptest::collection::vec(any::<char>(), 0..200)) {
+            let text: String = text.into_iter().collect();
+            prop_assert!(!ids(&text).is_empty());
+        }
+
+        #[test]
+        fn mixtures_of_words_and_marks_are_read(text in "([a-zA-Z0-9ぁ-んァ-ヶ一-龠가-힣 '’_.,:;/?！-]|of|what|の|です){0,60}") {
+            prop_assert!(ids(&text).iter().all(|&id| id >= 1));
+        }
+    }
 }

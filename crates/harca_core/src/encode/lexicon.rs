@@ -41,6 +41,14 @@ pub(super) enum Role {
     Finite,
     /// Greeting or politeness.
     Polite,
+    /// Word that is a verb or a noun, by its place.
+    Either,
+    /// Verb of the third person that is also a plural.
+    Third,
+    /// Noun in -ing.
+    Gerund,
+    /// Head of the name of an institution: department of, bank of …
+    Office,
 }
 
 /// Lists of one role, words separated by white space, lower case, after NFKC.
@@ -76,7 +84,7 @@ const LISTS: &[(Role, &str)] = &[
     ),
     (
         Role::Pronoun,
-        "i you he she it we they me him her us them my your his its our their mine yours hers ours theirs myself \
+        "i you he she it we they me him her them my your his its our their mine yours hers ours theirs myself \
          yourself himself herself itself ourselves themselves someone somebody something anyone anybody anything \
          everyone everybody everything nobody nothing none one ones im ive id youre theyre hes shes \
          ich du er sie wir ihr mich mir je tu nous vous ils elles yo él ella ellos se sich",
@@ -121,26 +129,62 @@ const LISTS: &[(Role, &str)] = &[
     ),
     (
         Role::Verb,
-        "get find make create convert show tell give add remove delete change set build install run start stop fix \
-         explain describe define name identify call send open close write read check calculate compute parse print \
-         sort filter merge split join replace insert update upgrade download upload import export load save copy move \
-         rename extract generate implement configure enable disable allow prevent avoid handle catch throw return \
-         pass declare override extend render display hide select choose pick compare discuss summarize summarise \
-         look search locate determine measure test debug deploy connect disconnect bind attach detach wrap unwrap \
-         encode decode encrypt decrypt compress iterate loop count concatenate append prepend format round draw plot \
-         turn put let help keep learn teach understand know see watch play listen buy sell pay order book reserve \
-         cancel schedule remind cook bake clean wash grow plant train lose gain reduce increase improve speed \
-         optimize optimise want need like try ask answer say think believe mean happen work go come take bring live \
-         die eat drink sleep become use apply access retrieve fetch query scan resize scale rotate crop trim detect \
-         recognize recognise predict estimate classify cluster validate verify initialize initialise reset restart \
-         reload refresh register unregister subscribe sync migrate restore recover backup mount unmount specify \
-         customize customise center align suggest recommend list provide switch swap force",
+        "get find make create convert tell give add remove delete build install run start stop explain describe define \
+         identify send open write read calculate compute parse merge split join insert upgrade extract generate \
+         implement configure enable disable allow prevent avoid handle catch throw return pass declare override extend \
+         render choose pick discuss summarize summarise locate determine connect disconnect bind attach detach wrap \
+         unwrap encode decode encrypt decrypt compress iterate loop concatenate append prepend format let keep learn \
+         teach understand know see listen buy sell pay reserve cancel remind remember forget bake grow lose gain reduce increase \
+         improve optimize optimise want need ask say think believe happen go come take bring die eat become apply \
+         retrieve fetch resize crop detect recognize recognise predict classify validate verify initialize initialise \
+         reset restart reload refresh register unregister subscribe sync migrate restore recover mount unmount specify \
+         customize customise align suggest recommend provide modify transform serialize deserialize unzip uncompress \
+         flatten reverse invert normalize normalise randomize shuffle truncate strip escape unescape sanitize redirect \
+         rename copy move save hide print clear check count delete assign allocate invoke execute instantiate traverse \
+         populate highlight adjust arrange combine divide multiply subtract integrate embed expand collapse toggle \
+         ensure enforce prove solve simulate visualize visualise show list put tie deploy debug fix \
+         substitute replace claim obtain acquire enlarge prepare protect treat cure diagnose manage develop design",
+    ),
+    (
+        Role::Either,
+        "set call close update download upload import export load sort filter display select look search measure test \
+         draw plot turn help watch play order book schedule cook clean wash plant train speed like try answer mean \
+         work live drink sleep use access query scan scale rotate trim estimate cluster backup center switch \
+         swap force change name compare round view post share match group map track report request review sign feel \
+         rent move hold hire travel visit walk drive ride talk contact repair study practice support log lock link edit \
+         influence affect kill fight remain stay appear exist fail hit cut",
+    ),
+    (
+        Role::Third,
+        "returns shows displays uses changes impacts affects influences divides disrupts pleads supports hits cuts calls \
+         moves claims reports plans holds helps calls kills feels looks runs stays fights faces opens closes causes \
+         appears throws ignores overrides loads renders behaves requires needs wants means works blocks boosts cures \
+         reduces triggers improves lowers raises strikes accuses faces beats wins defeats launches announces kills orders signs visits warns threatens urges rejects approves bans seeks drops hits",
+    ),
+    (
+        Role::Gerund,
+        "running driving hiking shopping parking dining sewing washing wedding housing swimming fishing camping clothing \
+         training meeting evening morning spring string ring king wing sibling ceiling painting drawing boxing gaming \
+         engineering marketing advertising accounting banking nursing manufacturing processing programming learning \
+         mining planning testing hearing heating cooling lighting flooring roofing plumbing bedding dressing gardening \
+         knitting mapping modeling modelling networking packaging pricing printing publishing racing recycling rating \
+         ranking sailing savings screening setting skating skiing staffing steering streaming tracking trading vending \
+         voting warning earring stocking cycling golfing cooking baking boating rafting lending boeing viking sterling \
+         sling bling thing things something living wearing cleaning counseling consulting grading being \
+         computing imaging filing zoning logging caching indexing encoding parsing scheduling routing sharing hosting saving siding towing sliding opening waiting holding rolling folding",
+    ),
+    (
+        Role::Office,
+        "department dept ministry bureau commission committee board university college institute academy society \
+         association agency office division bank museum church kingdom republic house lord lords king queen prince \
+         duke battle treaty war declaration statue tower isle council school state city county district court center \
+         centre foundation federation union administration club bay gulf cape mount town port village code notice bill office title united national game book world legend pirates",
     ),
     (
         Role::Finite,
         "makes made gets got gives gave given goes went gone comes came takes took taken says said knows knew known \
          becomes became keeps kept finds found thinks thought wants wanted needs needed works worked happens happened \
-         happening decided decide decides told asked tells asks means meant wrote written writes sang sung sings \
+         happening decided decide decides told forgot forgotten asked tells asks means meant wrote written writes sang sung sings \
          won wins lost loses died dies born lives lived invented discovered founded built began begins begun started \
          starts ended ends killed kills played plays plays caused contains contained consists belongs belong \
          occurs occurred increases increased decreases decreased reduces reduced suppresses inhibits inhibited \
@@ -201,41 +245,18 @@ pub(super) fn is_question_han(c: char) -> bool {
 }
 
 /// Single kanji that act as grammar between kana (使い方, 行った時, その後).
+const GRAMMAR_HAN: &str = "方時人為事物所前後中上下内間年月日名数際場違教対使見言的知作行来";
+
+/// Whether a kanji that stands alone keeps its own name in the template.
 #[inline]
 pub(super) fn is_grammar_han(c: char) -> bool {
-    matches!(
-        c,
-        '方' | '時'
-            | '人'
-            | '為'
-            | '事'
-            | '物'
-            | '所'
-            | '前'
-            | '後'
-            | '中'
-            | '上'
-            | '下'
-            | '内'
-            | '間'
-            | '年'
-            | '月'
-            | '日'
-            | '名'
-            | '数'
-            | '際'
-            | '場'
-            | '違'
-            | '教'
-            | '使'
-            | '見'
-            | '言'
-            | '的'
-            | '知'
-            | '作'
-            | '行'
-            | '来'
-    )
+    GRAMMAR_HAN.contains(c)
+}
+
+/// What follows 多 in Chinese questions of quantity (多少, 多大, 多远).
+#[inline]
+pub(super) fn is_quantity_han(c: char) -> bool {
+    matches!(c, '少' | '大' | '远' | '久' | '高' | '长' | '重' | '深')
 }
 
 /// Two-character endings of kanji runs that qualify a search or name its intent.
