@@ -97,7 +97,7 @@ fn a_batch_answers_as_single_calls_do() {
                 let single = classifier.classify(text).unwrap();
                 assert_eq!((answer.label, answer.language), (single.label, single.language), "{text}");
                 for (a, b) in answer.scores.as_slice().iter().zip(single.scores.as_slice()) {
-                    assert!((a - b).abs() < 1e-5, "{text}");
+                    assert!((a - b).abs() < 1e-4, "{text}");
                 }
             }
         }
