@@ -1,6 +1,6 @@
 -- Who may do what. Functions are PUBLIC unless taken back here; all of them run with the caller's rights.
 GRANT USAGE ON SCHEMA harca TO PUBLIC;
-GRANT SELECT, INSERT, UPDATE, DELETE ON harca.search_target, harca.search_profile TO PUBLIC; -- row-level security decides
+GRANT SELECT, INSERT, UPDATE, DELETE ON harca.search_target, harca.search_profile TO PUBLIC; -- a trigger guards them
 
 REVOKE ALL ON FUNCTION harca.backend_status() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION harca.backend_status() TO pg_monitor;

@@ -57,15 +57,41 @@ COMMENT ON COLUMN harca.search_profile.target IS 'Search target';
 COMMENT ON COLUMN harca.search_profile.query_type IS 'A label of the model';
 COMMENT ON COLUMN harca.search_profile.vector_weight IS 'From 0, keyword leg only, to 1, vector leg only';
 
--- Everybody sees what can be searched; the owner of a table decides whether and how it is searched.
-ALTER TABLE harca.search_target ENABLE ROW LEVEL SECURITY;
-CREATE POLICY everyone_reads ON harca.search_target FOR SELECT USING (true);
-CREATE POLICY owner_writes ON harca.search_target USING (harca.owns(relation)) WITH CHECK (harca.owns(relation));
-ALTER TABLE harca.search_profile ENABLE ROW LEVEL SECURITY;
-CREATE POLICY everyone_reads ON harca.search_profile FOR SELECT USING (true);
-CREATE POLICY owner_writes ON harca.search_profile
-    USING (EXISTS (SELECT FROM harca.search_target t WHERE t.name = target AND harca.owns(t.relation)))
-    WITH CHECK (EXISTS (SELECT FROM harca.search_target t WHERE t.name = target AND harca.owns(t.relation)));
+-- Everybody sees what can be searched; the owner of a table decides whether and how it is searched. A trigger and not
+-- row-level security, as pg_dump refuses tables with policies to everybody but superusers and their owners.
+CREATE FUNCTION harca.guard_search_settings() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- Null for the profile of a target that is just being deleted: whoever deletes the one deletes the other.
+    former regclass;
+    later regclass;
+BEGIN
+    IF TG_TABLE_NAME = 'search_target' THEN
+        former := CASE WHEN TG_OP <> 'INSERT' THEN OLD.relation END;
+        later := CASE WHEN TG_OP <> 'DELETE' THEN NEW.relation END;
+    ELSE
+        former := (SELECT t.relation FROM harca.search_target t WHERE TG_OP <> 'INSERT' AND t.name = OLD.target);
+        later := (SELECT t.relation FROM harca.search_target t WHERE TG_OP <> 'DELETE' AND t.name = NEW.target);
+    END IF;
+    IF NOT harca.owns(former) THEN
+        RETURN NULL;
+    END IF;
+    IF NOT harca.owns(later) THEN
+        RAISE EXCEPTION 'must be owner of table %', later
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Ask the owner of the table to register it.';
+    END IF;
+    RETURN coalesce(NEW, OLD);
+END
+$$;
+COMMENT ON FUNCTION harca.guard_search_settings() IS
+'Lets nobody but the owner of a table write its search target and profile: rows of others stay as they are, and new rows for tables of others are refused';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON harca.search_target
+    FOR EACH ROW EXECUTE FUNCTION harca.guard_search_settings();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON harca.search_profile
+    FOR EACH ROW EXECUTE FUNCTION harca.guard_search_settings();
 
 SELECT pg_catalog.pg_extension_config_dump('harca.search_target', '');
 SELECT pg_catalog.pg_extension_config_dump('harca.search_profile', '');
