@@ -1,0 +1,47 @@
+# make            compile the extension for the server of PG_CONFIG (default: the embedded PostgreSQL 18)
+# make demo       from nothing to the whole thing at work, in a private PostgreSQL 18; QUERIES=file.tsv adds your own queries
+# make test       every rung of tests; PG=18,16,15 and ONLY=core,regress,isolation,t narrow it, NAMES= picks files
+# make install    PG_CONFIG=/path/to/pg_config [DESTDIR=…]: compile and install into that server
+# make uninstall  PG_CONFIG=…
+# make clean      remove what was compiled; make distclean: and everything that was fetched
+#
+# Needed: Rust (rustup), Python 3.9 or later, a C compiler, make. Everything else goes under .build/.
+
+.DEFAULT_GOAL := build
+.PHONY: build demo test install uninstall lint clean distclean
+
+PG_CONFIG ?=
+DESTDIR ?=
+QUERIES ?=
+PG ?=
+ONLY ?=
+NAMES ?=
+export DESTDIR
+
+embedded = $(if $(PG_CONFIG),,@scripts/setup_postgres.sh 18)
+server = $(if $(PG_CONFIG),'$(PG_CONFIG)',.build/pg18/bin/pg_config)
+
+build:
+	$(embedded)
+	@scripts/build.sh $(server)
+
+demo:
+	@QUERIES='$(QUERIES)' scripts/demo.sh '$(PG_CONFIG)'
+
+test:
+	@tests/run $(if $(PG),--pg '$(PG)') $(if $(ONLY),--only '$(ONLY)') $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)') $(NAMES)
+
+lint:
+	@scripts/lint.sh
+
+install uninstall:
+	$(if $(PG_CONFIG),,$(error PG_CONFIG is missing: name the pg_config of the server, as in make $@ PG_CONFIG=/usr/lib/postgresql/16/bin/pg_config))
+	@scripts/$@.sh '$(PG_CONFIG)'
+
+clean:
+	rm -rf target .build/stage .build/stamps/stage-* .build/results
+
+distclean: clean
+	@for server in .build/cluster/*/; do [ ! -f "$$server/data/postmaster.pid" ] || { echo "a server still runs in $$server: stop it with scripts/server stop"; exit 1; }; done
+	@PYTHONPATH=tests python3 -c 'import shutil; from harness.places import temporary_root; shutil.rmtree(temporary_root())'
+	rm -rf .build

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Checks what the compiler does not: who may import whom, SAFETY comments, file names, and that no file names a machine.
+# Usage: scripts/check_layers.sh. The layers and their exceptions are written down in CONTRIBUTING.md.
+source "$(dirname "$0")/base.sh"
+cd "$ROOT"
+
+# So that refuse, at the end of a pipe, can remember.
+shopt -s lastpipe
+bad=0
+# refuse RULE: print the offending lines that come in, if any, under the rule that they break.
+refuse() {
+    local found
+    found=$(cat)
+    [ -n "$found" ] || return 0
+    printf 'layer check: %s\n%s\n' "$1" "$found" >&2
+    bad=1
+}
+
+files() { git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do [ ! -f "$file" ] || echo "$file"; done; }
+
+# code PATTERN FILE…: matching lines, comments aside.
+code() {
+    local pattern=$1
+    shift
+    [ $# -gt 0 ] || return 0
+    awk -v pattern="$pattern" '{ line = $0; sub(/\/\/.*/, "", line) } line ~ pattern { print FILENAME ":" FNR ": " $0 }' "$@"
+}
+
+mapfile -t core < <(files 'crates/harca_core/*.rs' 'crates/harca_core/Cargo.toml')
+mapfile -t sessionless < <(files 'crates/*.rs' 'src/*.rs' | grep -vE '(^|/)session(\.rs$|/)' || true)
+mapfile -t glue < <(files 'src/*.rs')
+mapfile -t spiless < <(printf '%s\n' "${glue[@]}" | grep -vE '^src/registry(\.rs$|/)' || true)
+mapfile -t api < <(files 'src/api/*.rs')
+mapfile -t below < <(printf '%s\n' "${glue[@]}" | grep -vE '^src/(lib|init|api)\.rs$|^src/api/' || true)
+mapfile -t rust < <(files '*.rs')
+
+code '(^|[^a-zA-Z0-9_])pgrx([^a-zA-Z0-9_]|$)' "${core[@]}" | refuse "harca_core never names pgrx"
+code '(^|[^a-zA-Z0-9_:])ort::|extern crate ort|use ort;' "${sessionless[@]}" | refuse "only session names ort"
+code '(^|[^a-zA-Z0-9_])(Spi([^a-zA-Z0-9_]|$)|SpiClient|SPI_[a-z])' "${spiless[@]}" | refuse "only registry uses SPI"
+# Own submodules aside (src/api/search/rank.rs belongs to search), an api module knows no other one and no worker.
+for file in "${api[@]}"; do
+    own=$(echo "$file" | sed -E 's#^src/api/([a-z0-9_]+).*#\1#')
+    code '(crate::api|crate::worker)' "$file" | grep -vE "crate::api::$own([^a-z0-9_]|\$)" || true
+    for other in "${api[@]}"; do
+        name=$(echo "$other" | sed -E 's#^src/api/([a-z0-9_]+).*#\1#')
+        [ "$name" = "$own" ] || [ "$(dirname "$file")" != src/api ] || code "super::$name([^a-z0-9_]|\$)" "$file"
+    done
+done | sort -u | refuse "api modules import neither each other nor the worker"
+code 'crate::api' "${below[@]}" | refuse "only lib and init name api modules: neither the worker nor a lower layer does"
+files | grep -E '(^|/)(utils?|helpers?|common)(\.[a-z]+)?(/|$)' | refuse "a file is named after what it is about, not utils, helpers or common" || true
+[ ${#rust[@]} = 0 ] || awk 'FNR == 1 { last = -99 } /SAFETY/ { last = FNR }
+    /^[^\/]*unsafe( impl[ <]| *\{)/ && FNR - last > 6 { print FILENAME ":" FNR ": " $0 }' "${rust[@]}" |
+    refuse "an unsafe block has a SAFETY comment within the six lines above it"
+
+# Machines: the folders this checkout and its user live in, and the hosts that this machine's own package clients use.
+top=/$(echo "$ROOT" | cut -d/ -f2)/
+case $top in /usr/ | /var/ | /tmp/ | /opt/ | /home/ | /etc/ | /build/ | /src/ | /mnt/) top=$ROOT/ ;; esac
+{
+    echo "$top"
+    [ "${HOME:-/}" = / ] || echo "$HOME/"
+    {
+        env | grep -iE '^(PIP|CARGO|npm)_.*(URL|INDEX|REGISTRY|LINKS|HOST)' || true
+        cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/pip.conf ~/.config/pip/pip.conf ~/.pip/pip.conf ~/.npmrc \
+            "${CARGO_HOME:-$HOME/.cargo}"/config* 2>/dev/null || true
+    } | grep -v '^ *#' | grep -oE '://[^/ "]+' | sed -E 's#^://([^@]*@)?##; s#:[0-9]+$##' | sort -u | grep -F . || true
+} >"$BUILD/unwanted.txt"
+files | grep -vE '(^|/)Cargo.lock$' | tr '\n' '\0' | xargs -0 grep -InF -f "$BUILD/unwanted.txt" | cut -c1-200 |
+    refuse "no file names a folder of this machine or a host of its package registries" || true
+files | grep -vE '(^|/)Cargo.lock$' | tr '\n' '\0' |
+    xargs -0 grep -InE '/[r]oot/|https?://[^ ]*(py[p]i\.org|python[h]osted|crates[.]io|npm[j]s|deb[.]debian)' | cut -c1-200 |
+    refuse "no file names a host of the package registries or a home directory" || true
+rm -f "$BUILD/unwanted.txt"
+
+[ "$bad" = 0 ] || die "the layer checks failed; each rule above is followed by the lines that break it."
+note "layers, SAFETY comments and file names: as they should be"

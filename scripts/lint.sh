@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Formatting, clippy without warnings for the core and the glue, syntax of the scripts, and the layer checks.
+source "$(dirname "$0")/base.sh"
+cd "$ROOT"
+
+need_compilers
+mkdir -p "$BUILD"
+say "formatting and layers (seconds)"
+cargo fmt --all --check
+for script in scripts/*.sh .ci/run; do bash -n "$script"; done
+if has shellcheck; then shellcheck -x -P scripts scripts/*.sh .ci/run; fi
+for script in scripts/*.py scripts/server tests/run tests/harness/*.py tests/t/*.py models/training/*.py; do
+    [ ! -f "$script" ] || python3 -c 'import ast, sys; ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])' "$script"
+done
+scripts/check_layers.sh
+took
+
+say "clippy on the core (1 minute the first time)"
+cargo clippy --quiet --package harca_core --all-targets -- -D warnings
+took
+
+environment=$(scripts/cargo_env.sh)
+eval "$environment"
+say "clippy on the glue for PostgreSQL 18 (1 minute the first time)"
+cargo clippy --quiet --package pg_harca --no-default-features --features pg18 -- -D warnings
+took

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Builds cargo-pgrx, which compiles the extension and writes its install SQL, into .build/tools.
+source "$(dirname "$0")/base.sh"
+
+# cargo-pgrx is told the server by an environment variable, but pgrx builds again and again while this file is missing.
+mkdir -p "$PGRX_HOME"
+[ -f "$PGRX_HOME/config.toml" ] || printf '[configs]\n' >"$PGRX_HOME/config.toml"
+
+if [ "$("$BUILD/tools/bin/cargo-pgrx" pgrx --version 2>/dev/null)" = "cargo-pgrx $PGRX_VERSION" ]; then
+    exit 0
+fi
+
+need_compilers
+say "cargo-pgrx $PGRX_VERSION: compiling, once (3 to 4 minutes on two cores)"
+log=$BUILD/tools/cargo-pgrx.log
+mkdir -p "$BUILD/tools"
+if ! (cd "$ROOT" && cargo install --quiet cargo-pgrx --version "=$PGRX_VERSION" --locked --force --root "$BUILD/tools" \
+    --target-dir "$BUILD/tools/target") >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    die "cargo-pgrx $PGRX_VERSION could not be compiled; the last lines of .build/tools/cargo-pgrx.log are above. If they speak \
+of the network, check cargo's registry and proxy settings and run the same command again: what was fetched is kept."
+fi
+rm -rf "$BUILD/tools/target"
+took
