@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""The extension can be dropped and created under a session that uses it, and a dump keeps what was registered."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from harness import Server, done, is_, skip  # noqa: E402
+
+server = Server.attach()
+DB, RESTORED, DUMPER = "harca_dump", "harca_restored", "harca_dumper"
+server.psql(f"DROP DATABASE IF EXISTS {DB} WITH (FORCE)")
+server.psql(f"CREATE DATABASE {DB}")
+server.psql(
+    """
+    CREATE EXTENSION pg_harca CASCADE;
+    CREATE TABLE memory (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2));
+    INSERT INTO memory VALUES (1, 'harbour plan', to_tsvector('harca', 'harbour plan'), '[1,0]'), (2, '昼食', to_tsvector('harca', '昼食'), '[0,1]');
+    SELECT harca.register_search_target('memory', 'memory', vector_weight => 0.6);
+    UPDATE harca.search_profile SET vector_weight = 0.125 WHERE query_type = 'keyword'
+    """,
+    DB,
+)
+QUERY = "why are my searches slow"
+ONE = f"SELECT query_type, confidence, scores, model FROM classify_query('{QUERY}')"
+SEARCH = "SELECT id, vector_rank, keyword_rank, vector_weight FROM hybrid_search('memory', 'harbour', '[1,0]', options => '{\"vector_weight\": 0.5}')"
+one, search = server.psql(ONE, DB), server.psql(SEARCH, DB)
+session = server.session(DB)
+is_(session.psql(ONE), one, "a session has loaded the model")
+session.psql("DROP EXTENSION pg_harca")
+is_(server.sqlstate(ONE, DB), "42883", "DROP EXTENSION")
+session.psql("CREATE EXTENSION pg_harca")
+is_(session.psql(ONE), one, "CREATE EXTENSION again: the same session answers")
+is_(session.psql("SELECT count(*) FROM harca.search_target"), "0", "without what was registered")
+session.psql(
+    "SELECT harca.register_search_target('memory', 'memory', vector_weight => 0.6); UPDATE harca.search_profile SET vector_weight = 0.125 WHERE query_type = 'keyword'"
+)
+is_(
+    session.psql("BEGIN; DROP EXTENSION pg_harca; ROLLBACK; SELECT count(*) FROM harca.search_target"),
+    "1",
+    "a DROP that is rolled back",
+)
+session.close()
+
+# Dump and restore.
+LISTED = "SELECT * FROM harca.search_target; SELECT * FROM harca.search_profile ORDER BY 1, 2"
+before = server.psql(LISTED, DB)
+if not (server.bindir / "pg_dump").exists():
+    skip("dump and restore", "this installation has no pg_dump")
+else:
+    for format_ in ("custom", "plain", "plain as INSERTs"):
+        file = server.folder / "dump"
+        server.as_server("pg_dump", "-F", format_[0], "-f", file, *(["--inserts"] if "INSERT" in format_ else []), DB)
+        server.psql(f"DROP DATABASE IF EXISTS {RESTORED} WITH (FORCE)")
+        server.psql(f"CREATE DATABASE {RESTORED} TEMPLATE template0")
+        if format_ == "custom":
+            server.as_server("pg_restore", "-e", "-d", RESTORED, file)
+        else:
+            server.as_server("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", RESTORED, "-f", file)
+        is_(server.psql(LISTED, RESTORED), before, f"dump as {format_}: targets and weights are kept")
+        is_((server.psql(SEARCH, RESTORED), server.psql(ONE, RESTORED)), (search, one), f"dump as {format_}: and searched")
+    # An ordinary role dumps, as on servers that give nobody superuser rights: pg_dump refuses tables with row-level security.
+    server.psql(f"DROP ROLE IF EXISTS {DUMPER}; CREATE ROLE {DUMPER} LOGIN IN ROLE pg_read_all_data")
+    result = server.as_server("pg_dump", "-U", DUMPER, "-f", server.folder / "dump", DB, check=False)
+    is_((result.rc, result.out), (0, ""), "a role that may read everything dumps the database")
+    dumped = (server.folder / "dump").read_text(encoding="utf-8")
+    is_(dumped.count("memory\tpublic.memory\tid\tcontent"), 1, "with the registration in it")
+    (server.folder / "dump").unlink()
+    server.psql(f"DROP ROLE {DUMPER}")
+server.psql(f"DROP DATABASE IF EXISTS {RESTORED} WITH (FORCE)")
+server.psql(f"DROP DATABASE {DB} WITH (FORCE)")
+done()
