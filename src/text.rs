@@ -46,6 +46,12 @@ impl ServerText {
     }
 }
 
+/// Whether server text is UTF-8 as it stands.
+pub fn server_is_utf8() -> bool {
+    // SAFETY: reads a variable that is fixed when the backend connects.
+    unsafe { pg_sys::GetDatabaseEncoding() as u32 == pg_sys::pg_enc::PG_UTF8 }
+}
+
 /// Server text as UTF-8, at most `chars` characters of it.
 pub fn to_utf8(bytes: &[u8], chars: usize) -> Cow<'_, str> {
     // SAFETY: reads a variable that is fixed when the backend connects.

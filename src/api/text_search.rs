@@ -2,9 +2,10 @@
 //! and `src/backend/tsearch/wparser_def.c` for the example).
 #![allow(unsafe_code)]
 
+use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int};
 
-use harca_core::segment::{self, Kind, Unit};
+use harca_core::segment::{self, Cursor, Kind};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgMemoryContexts, varlena};
 
@@ -35,21 +36,73 @@ fn type_number(kind: Kind) -> c_int {
     }
 }
 
+/// Bytes that are folded at once: a text of any length costs no more memory before its first token, and a cancelled
+/// statement ends between two pieces.
+const PIECE: usize = 1 << 16;
+
 /// A text being cut; PostgreSQL hands it from call to call as `internal`.
 struct Parser {
-    folded: String,
-    units: Vec<Unit>,
-    next: usize,
+    source: *const c_char,
+    length: usize,
+    read: usize,
+    /// Folded pieces; former ones stay, as a dictionary of phrases holds on to tokens that it was given before.
+    pieces: Vec<String>,
+    cursor: Cursor,
+}
+
+impl Parser {
+    /// The next token: a slice of the last piece.
+    fn next(&mut self) -> Option<(Kind, &str)> {
+        loop {
+            if let Some(unit) = self.pieces.last().and_then(|piece| self.cursor.next(piece)) {
+                return self.pieces.last().map(|piece| (unit.kind, &piece[unit.start..unit.end]));
+            }
+            if self.read >= self.length {
+                return None;
+            }
+            pg_sys::check_for_interrupts!();
+            let piece = segment::fold(&self.next_piece());
+            self.pieces.push(piece);
+            self.cursor = Cursor::default();
+        }
+    }
+
+    /// Up to [`PIECE`] bytes of the source, cut behind a separator, or between two characters where there is none.
+    fn next_piece(&mut self) -> Cow<'static, str> {
+        // SAFETY: the interface passes a pointer to `length` bytes of server text, which are valid until the parser's
+        // end, and no piece is kept longer; `read` never exceeds `length`.
+        let rest =
+            unsafe { std::slice::from_raw_parts(self.source.cast::<u8>().add(self.read), self.length - self.read) };
+        if rest.len() <= PIECE {
+            self.read = self.length;
+            return text::to_utf8(rest, usize::MAX);
+        }
+        // SAFETY: walks whole characters inside the slice.
+        let clipped = unsafe { pg_sys::pg_mbcliplen(rest.as_ptr().cast(), rest.len() as c_int, PIECE as c_int) };
+        let clipped = &rest[..usize::try_from(clipped).unwrap_or(1).clamp(1, rest.len())];
+        let end = match str::from_utf8(clipped) {
+            Ok(utf8) if text::server_is_utf8() => {
+                utf8.char_indices().rfind(|(_, c)| segment::is_separator(*c)).map(|(i, c)| i + c.len_utf8())
+            }
+            // In every other encoding a byte of an ASCII character is never part of another one.
+            _ => clipped.iter().rposition(u8::is_ascii_whitespace).map(|i| i + 1),
+        }
+        .unwrap_or(clipped.len());
+        self.read += end;
+        text::to_utf8(&clipped[..end], usize::MAX)
+    }
 }
 
 /// `(text start internal, length integer) → internal`.
 fn start(call: &mut Call<'_>) -> Datum {
-    let (Some(pointer), Some(length)) = (call.datum(0), call.datum(1)) else { return call.null() };
-    // SAFETY: the interface passes a pointer to that many bytes of server text, valid until the parser's end.
-    let bytes = unsafe { std::slice::from_raw_parts(pointer.cast_mut_ptr::<u8>(), length.value() & 0x7fff_ffff) };
-    let folded = segment::fold(&text::to_utf8(bytes, usize::MAX));
-    let units = segment::units(&folded).collect();
-    let parser = Parser { folded, units, next: 0 };
+    let (Some(source), Some(length)) = (call.datum(0), call.datum(1)) else { return call.null() };
+    let parser = Parser {
+        source: source.cast_mut_ptr(),
+        length: length.value() & 0x7fff_ffff,
+        read: 0,
+        pieces: Vec::new(),
+        cursor: Cursor::default(),
+    };
     // The memory context drops it also when an error ends the parse.
     PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(parser).into()
 }
@@ -62,11 +115,8 @@ fn next(call: &mut Call<'_>) -> Datum {
     // SAFETY: the first argument is what `start` gave; the others are places for a pointer and a length. The token
     // stays valid until `end`: it points into the parser, or into the memory context of the parse.
     unsafe {
-        let parser = &mut *parser.cast_mut_ptr::<Parser>();
-        let Some(unit) = parser.units.get(parser.next) else { return Datum::from(0) };
-        parser.next += 1;
-        let word = &parser.folded[unit.start..unit.end];
-        let (start, bytes) = if pg_sys::GetDatabaseEncoding() as u32 == pg_sys::pg_enc::PG_UTF8 || word.is_ascii() {
+        let Some((kind, word)) = (*parser.cast_mut_ptr::<Parser>()).next() else { return Datum::from(0) };
+        let (start, bytes) = if text::server_is_utf8() || word.is_ascii() {
             (word.as_ptr(), word.len())
         } else {
             let converted: *mut pg_sys::varlena = text::from_utf8(word).cast_mut_ptr();
@@ -74,7 +124,7 @@ fn next(call: &mut Call<'_>) -> Datum {
         };
         *token.cast_mut_ptr::<*const c_char>() = start.cast();
         *length.cast_mut_ptr::<c_int>() = bytes as c_int;
-        Datum::from(type_number(unit.kind))
+        Datum::from(type_number(kind))
     }
 }
 
@@ -82,8 +132,7 @@ fn next(call: &mut Call<'_>) -> Datum {
 fn end(call: &mut Call<'_>) -> Datum {
     if let Some(parser) = call.datum(0) {
         // SAFETY: it is what `start` gave, and the last use of it.
-        let parser = unsafe { &mut *parser.cast_mut_ptr::<Parser>() };
-        *parser = Parser { folded: String::new(), units: Vec::new(), next: 0 };
+        unsafe { (*parser.cast_mut_ptr::<Parser>()).pieces = Vec::new() };
     }
     Datum::null()
 }

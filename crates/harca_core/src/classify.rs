@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::encode::Encoder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::language::{self, Language};
 use crate::manifest::{Calibration, MAX_LABELS, Manifest, UNKNOWN};
 use crate::rules;
@@ -176,7 +176,24 @@ impl Classifier {
         // id shows it now.
         let top = i32::try_from(classifier.manifest.encoder.buckets).unwrap_or(i32::MAX);
         classifier.session.run(&[top], 1, &mut classifier.logits)?;
+        classifier.check_golden_queries()?;
         Ok(classifier)
+    }
+
+    /// A graph that loads and runs may still be the wrong one, or one for another encoder: it must know the answers
+    /// that its manifest promises.
+    fn check_golden_queries(&mut self) -> Result<()> {
+        for golden in self.manifest.golden.clone() {
+            let answer = self.classify(&golden.query)?;
+            let found = answer.query_type(&self.manifest.labels);
+            if found != golden.label {
+                return Err(Error::ModelShape(one_line(&format!(
+                    "it takes \"{}\" for {found}, expected {}",
+                    golden.query, golden.label
+                ))));
+            }
+        }
+        Ok(())
     }
 
     /// What the model says of itself.

@@ -44,15 +44,21 @@ pub fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).collect()
 }
 
-/// The units of a folded text, in reading order.
-pub fn units(folded: &str) -> Units<'_> {
-    Units { text: folded, at: 0, code_end: 0, in_run: false }
+/// Whether a text may be cut behind `c` without cutting a unit: no part of a word, of a run of bigrams or of a code.
+#[must_use]
+pub fn is_separator(c: char) -> bool {
+    !is_word(c) && !is_unspaced(c) && !is_code_sign(c)
 }
 
-/// Iterator over [`Unit`]s; see [`units`].
-#[derive(Debug, Clone)]
-pub struct Units<'a> {
-    text: &'a str,
+/// The units of a folded text, in reading order.
+pub fn units(folded: &str) -> impl Iterator<Item = Unit> {
+    let mut cursor = Cursor::default();
+    std::iter::from_fn(move || cursor.next(folded))
+}
+
+/// A place in a folded text, for callers that cannot keep a borrow of it from unit to unit.
+#[derive(Debug, Clone, Default)]
+pub struct Cursor {
     at: usize,
     /// End of the code whose parts are being given.
     code_end: usize,
@@ -60,55 +66,13 @@ pub struct Units<'a> {
     in_run: bool,
 }
 
-impl Units<'_> {
-    fn char_at(&self, at: usize) -> Option<char> {
-        self.text.get(at..).and_then(|rest| rest.chars().next())
-    }
-
-    fn end_of(&self, start: usize, member: impl Fn(char) -> bool) -> usize {
-        self.text[start..].find(|c| !member(c)).map_or(self.text.len(), |i| start + i)
-    }
-
-    fn bigram(&mut self, first: char) -> Option<Unit> {
-        let start = self.at;
-        let middle = start + first.len_utf8();
-        let second = self.char_at(middle).filter(|c| is_unspaced(*c));
-        let was_in_run = std::mem::replace(&mut self.in_run, second.is_some());
-        self.at = middle;
-        // The last character of a run has been in a bigram already.
-        if second.is_none() && was_in_run {
-            return None;
-        }
-        let kana = is_hiragana(first) && second.is_none_or(is_hiragana);
-        let end = middle + second.map_or(0, char::len_utf8);
-        Some(Unit { start, end, kind: if kana { Kind::Kana } else { Kind::Bigram } })
-    }
-
-    /// A code is letters or digits joined by single signs; `None` when what starts here is a plain word.
-    fn code(&self, start: usize) -> Option<usize> {
-        let mut end = self.end_of(start, is_word);
-        let mut signs = 0;
-        while let Some(sign) = self.char_at(end).filter(|c| matches!(c, '_' | '-' | '.' | ':' | '/' | '@' | '#' | '+'))
-        {
-            let after = end + sign.len_utf8();
-            if !self.char_at(after).is_some_and(is_word) {
-                break;
-            }
-            end = self.end_of(after, is_word);
-            signs += 1;
-        }
-        (signs > 0).then_some(end)
-    }
-}
-
-impl Iterator for Units<'_> {
-    type Item = Unit;
-
-    fn next(&mut self) -> Option<Unit> {
+impl Cursor {
+    /// The next unit of `text`, which must be the same text at every call.
+    pub fn next(&mut self, text: &str) -> Option<Unit> {
         loop {
-            let c = self.char_at(self.at)?;
+            let c = char_at(text, self.at)?;
             if is_unspaced(c) {
-                match self.bigram(c) {
+                match self.bigram(text, c) {
                     Some(unit) => return Some(unit),
                     None => continue,
                 }
@@ -119,22 +83,59 @@ impl Iterator for Units<'_> {
             }
             let start = self.at;
             if start >= self.code_end
-                && let Some(end) = self.code(start)
+                && let Some(end) = code_end(text, start)
             {
                 self.code_end = end;
-                let number = self.text[start..end].chars().all(|c| c.is_numeric() || c == '.');
-                if number {
+                if text[start..end].chars().all(|c| c.is_numeric() || c == '.') {
                     self.at = end;
                     return Some(Unit { start, end, kind: Kind::Number });
                 }
                 return Some(Unit { start, end, kind: Kind::Code });
             }
-            let end = self.end_of(start, is_word);
+            let end = word_end(text, start);
             self.at = end;
-            let number = self.text[start..end].chars().all(char::is_numeric);
+            let number = text[start..end].chars().all(char::is_numeric);
             return Some(Unit { start, end, kind: if number { Kind::Number } else { Kind::Word } });
         }
     }
+
+    fn bigram(&mut self, text: &str, first: char) -> Option<Unit> {
+        let start = self.at;
+        let middle = start + first.len_utf8();
+        let second = char_at(text, middle).filter(|c| is_unspaced(*c));
+        let was_in_run = std::mem::replace(&mut self.in_run, second.is_some());
+        self.at = middle;
+        // The last character of a run has been in a bigram already.
+        if second.is_none() && was_in_run {
+            return None;
+        }
+        let kana = is_hiragana(first) && second.is_none_or(is_hiragana);
+        let end = middle + second.map_or(0, char::len_utf8);
+        Some(Unit { start, end, kind: if kana { Kind::Kana } else { Kind::Bigram } })
+    }
+}
+
+fn char_at(text: &str, at: usize) -> Option<char> {
+    text.get(at..).and_then(|rest| rest.chars().next())
+}
+
+fn word_end(text: &str, start: usize) -> usize {
+    text[start..].find(|c| !is_word(c)).map_or(text.len(), |i| start + i)
+}
+
+/// A code is letters or digits joined by single signs; `None` when what starts here is a plain word.
+fn code_end(text: &str, start: usize) -> Option<usize> {
+    let mut end = word_end(text, start);
+    let mut signs = 0;
+    while let Some(sign) = char_at(text, end).filter(|c| is_code_sign(*c)) {
+        let after = end + sign.len_utf8();
+        if !char_at(text, after).is_some_and(is_word) {
+            break;
+        }
+        end = word_end(text, after);
+        signs += 1;
+    }
+    (signs > 0).then_some(end)
 }
 
 /// Scripts written without spaces between words, and Hangul, whose particles stick to the words.
@@ -143,6 +144,11 @@ fn is_unspaced(c: char) -> bool {
         '\u{3005}'..='\u{3007}' | '\u{3041}'..='\u{309f}' | '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30ff}'
         | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}'
         | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}' | '\u{e00}'..='\u{e7f}')
+}
+
+/// Signs that join the parts of a code.
+fn is_code_sign(c: char) -> bool {
+    matches!(c, '_' | '-' | '.' | ':' | '/' | '@' | '#' | '+')
 }
 
 fn is_hiragana(c: char) -> bool {
@@ -194,6 +200,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_text_cut_behind_a_separator_has_the_same_units(text in "[a-c0-2ぁ-う一-七 、。_.-]{0,30}") {
+            let whole: Vec<String> = cut(&text);
+            for (i, c) in text.char_indices().filter(|(_, c)| is_separator(*c)) {
+                let (left, right) = text.split_at(i + c.len_utf8());
+                prop_assert_eq!(&[cut(left), cut(right)].concat(), &whole);
+            }
+        }
+
         #[test]
         fn units_are_slices_in_order(text in any::<String>()) {
             let folded = fold(&text);

@@ -144,6 +144,9 @@ fn a_broken_model_is_an_error_that_says_what_is_wrong() {
     assert!(matches!(rebuild(three, &model), Err(Error::ModelShape(_))));
     let renamed = manifest.replacen("\"logits\"", "\"answers\"", 1);
     assert!(matches!(rebuild(renamed, &model), Err(Error::ModelShape(_))));
+    let mistaken = manifest.replacen("\"type\": \"keyword\"", "\"type\": \"semantic\"", 1);
+    assert_ne!(mistaken, manifest);
+    assert!(matches!(rebuild(mistaken, &model), Err(Error::ModelShape(_))));
     let mut json: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     json["encoder"]["buckets"] = 1_000_000.into();
     // Ids past the embedding table: found while loading, not by the query that has one.

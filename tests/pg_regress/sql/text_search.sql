@@ -10,6 +10,13 @@ SELECT to_tsvector('harca', '検索') @@ to_tsquery('harca', '検索') AS term,
        to_tsvector('harca', 'error E-1042 seen') @@ plainto_tsquery('harca', 'e-1042') AS code;
 SELECT to_tsvector('harca', ''), to_tsvector('harca', '、。！'), to_tsvector('harca', NULL);
 SELECT length(to_tsvector('harca', repeat('全文検索', 50000))) AS distinct_lexemes;
+-- a long text is read in pieces, and no word is cut between two of them
+SELECT length(to_tsvector('harca', string_agg('item' || i, CASE i % 7 WHEN 0 THEN '、' ELSE ' ' END))) AS words
+FROM generate_series(1, 30000) AS i;
+SELECT length(to_tsvector('harca', repeat('検', 70000))) AS bigrams, length(to_tsvector('harca', repeat('検索、', 40000))) AS terms;
+SET statement_timeout = '20ms';
+SELECT count(*) FROM ts_parse('harca', repeat('長い文章。long text, ', 4000000));
+RESET statement_timeout;
 
 -- queries: any of the words, particles and endings left out
 SELECT harca.keyword_query('harca_query', '全文検索の使い方を教えて');
