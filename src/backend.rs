@@ -9,7 +9,8 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use harca_core::cache::{Counters, Key, LocalCache};
-use harca_core::classify::{Classification, Classifier};
+use harca_core::classification::Classification;
+use harca_core::classify::Classifier;
 use harca_core::error::{Error, Result};
 use harca_core::rules;
 use harca_core::session::{self, Runtime};

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-use crate::classify::Classification;
+use crate::classification::Classification;
 
 /// Names a text under one model generation; two texts have the same key with probability 2⁻¹²⁸.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,7 +179,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::classify::Scores;
+    use crate::classification::Scores;
     use crate::language::Language;
 
     fn key(n: u64) -> Key {

@@ -3,7 +3,7 @@
 //! It is right for most questions and most bare terms, and knows little of what lies between. Its confidence says so:
 //! no answer but `unknown` is given more than 0.7.
 
-use crate::classify::{Classification, Scores};
+use crate::classification::{Classification, Scores};
 use crate::language::{self, Language};
 use crate::manifest::UNKNOWN;
 
