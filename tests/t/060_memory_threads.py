@@ -78,12 +78,19 @@ own.remove()
 
 
 def grows_little(what, session, warm_up, work, limit=LIMIT):
-    """Runs the work after the warm-up and compares the memory, in kB."""
+    """Runs the work after the warm-up and compares the memory, in kB.
+
+    A run of the session takes and gives back a megabyte or two at the end of the heap, and the allocator keeps some of it or
+    not: what seems to grow is measured again, up to three times. A leak grows every time.
+    """
     warm_up()
-    first = resident(session), contexts(session)
-    work()
-    last = resident(session), contexts(session)
-    grown = last[0] - first[0], last[1] - first[1]
+    for _ in range(3):
+        first = resident(session), contexts(session)
+        work()
+        last = resident(session), contexts(session)
+        grown = last[0] - first[0], last[1] - first[1]
+        if max(grown) <= limit:
+            break
     ok(max(grown) <= limit, f"{what}: memory grows by {grown[0]} kB, PostgreSQL's own by {grown[1]} kB, at most {limit} kB")
     is_(threads(session.pid), (1, 1), f"{what}: one thread")
 
@@ -190,7 +197,7 @@ def cancel(times):
 
 seen = []
 grows_little("500 cancels", session, lambda: cancel(50), lambda: seen.append(cancel(500)))
-is_(seen, [500], "500 cancels: each of them was one")
+is_(set(seen), {500}, "500 cancels: each of them was one")
 session.close()
 
 # A model that is loaded again and again leaves nothing behind. Its 2 MB are released and taken anew each time, so the heap
