@@ -147,7 +147,7 @@ BEGIN ATOMIC
     LEFT JOIN harca.search_profile AS p ON p.target = ($1).name AND p.query_type = l.label;
 END;
 COMMENT ON FUNCTION harca.expected_vector_weight(harca.search_target, real[]) IS
-'The weight of the vector leg for a query with these scores: the mean of the profile''s weights by the probabilities of their types';
+'The weight of the vector leg for a query with these scores: the mean of the profile''s weights by the probabilities of their types; a type without a row has the target''s own weight';
 
 CREATE FUNCTION harca.check_embedding(target harca.search_target, embedding vector) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -230,6 +230,8 @@ BEGIN
     -- Not by the offset: another number of candidates is another normalisation, and pages would overlap.
     candidates := greatest((chosen ->> 'candidates')::integer, "limit");
     classified := @extschema@.classify_query(query);
+    -- By the probabilities and not by the type, which pg_harca.min_confidence may make unknown: doubt has moved them
+    -- already.
     weight := coalesce((chosen ->> 'vector_weight')::real,
                        harca.expected_vector_weight(searched, classified.scores));
 
@@ -259,7 +261,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.hybrid_search(text, text, vector, integer, integer, jsonb, jsonb) IS
-'Searches a registered table by words and by meaning: classifies the query, runs the keyword leg and, when an embedding of the query is given, the vector leg, and fuses both with a weight that follows the type. Runs with the caller''s rights. A null rank says that the leg did not find the row';
+'Searches a registered table by words and by meaning: classifies the query, runs the keyword leg and, when an embedding of the query is given, the vector leg, and fuses both with a weight that follows the probabilities of the types. Runs with the caller''s rights. A null rank says that the leg did not find the row';
 
 CREATE FUNCTION harca.widen_index_scan(candidates integer) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

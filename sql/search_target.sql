@@ -54,7 +54,7 @@ CREATE TABLE harca.search_profile (
 COMMENT ON TABLE harca.search_profile IS
 'The weight of the vector leg for each query type of a target. The weight of a query is their mean, weighted by the probabilities of the types. Edit it freely';
 COMMENT ON COLUMN harca.search_profile.target IS 'Search target';
-COMMENT ON COLUMN harca.search_profile.query_type IS 'A label of the model';
+COMMENT ON COLUMN harca.search_profile.query_type IS 'A label of the model; labels without a row have the vector_weight of the target';
 COMMENT ON COLUMN harca.search_profile.vector_weight IS 'From 0, keyword leg only, to 1, vector leg only';
 
 -- Everybody sees what can be searched; the owner of a table decides whether and how it is searched. A trigger and not

@@ -41,9 +41,12 @@ struct Source {
 }
 
 impl Answer {
-    /// The name of the type.
+    /// The name of the type, `unknown` when the answer is less sure than the settings ask for.
+    ///
+    /// Judged when the answer is given: the cache keeps what the model said, so that a change of the setting counts at
+    /// once and costs no entry.
     pub fn query_type(&self) -> &str {
-        self.classification.query_type(&self.source.labels)
+        self.classification.query_type_if_sure(&self.source.labels, gucs::min_confidence())
     }
 
     /// The name of the model, with its version, or `rules`.
@@ -63,8 +66,6 @@ pub struct Status {
     pub state: &'static str,
     /// Name and version of the model, when one is loaded.
     pub model: Option<String>,
-    /// Labels of whoever answers now.
-    pub labels: Vec<String>,
     /// SHA-256 of the model file.
     pub sha256: Option<String>,
     /// Why there is no model.
@@ -129,6 +130,16 @@ pub fn load() -> Result<String> {
         backend.failure = None;
         backend.classifier(now).map(|_| ())?;
         Ok(backend.source.name.clone())
+    })
+}
+
+/// Labels of whoever answers now, in the order of the scores.
+///
+/// Builds the session if it is not there, as a classification does: only a model itself says what its labels are.
+pub fn labels() -> Vec<String> {
+    with_backend(|backend, now| {
+        let answering = if backend.classifier(now).is_ok() { &backend.source } else { &backend.rules };
+        answering.labels.clone()
     })
 }
 
@@ -309,11 +320,9 @@ impl Backend {
             (_, _, Some(_)) => "failed",
             _ => "not loaded",
         };
-        let answering = if state == "ready" { &self.source } else { &self.rules };
         Status {
             state,
             model: loaded.map(|_| self.source.name.clone()),
-            labels: answering.labels.clone(),
             sha256: loaded.map(|manifest| manifest.sha256.clone()),
             failure: self.failure.as_ref().map(|failure| failure.error.to_string()),
             runtime_version: runtime.map(Runtime::version),

@@ -16,6 +16,7 @@ static ONNXRUNTIME_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CStri
 static LOCAL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static CACHE_TTL: GucSetting<i32> = GucSetting::<i32>::new(3600);
 static MAX_QUERY_CHARS: GucSetting<i32> = GucSetting::<i32>::new(1024);
+static MIN_CONFIDENCE: GucSetting<f64> = GucSetting::<f64>::new(0.0);
 
 /// Counts assignments of the settings that choose a model, so that a backend sees a change without comparing strings
 /// at every call.
@@ -87,6 +88,16 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    GucRegistry::define_float_guc(
+        c"pg_harca.min_confidence",
+        c"Confidence below which the type of a query is \"unknown\".",
+        c"Confidence and scores stay as they are. It holds for the rules too, which are never surer than 0.7.",
+        &MIN_CONFIDENCE,
+        0.0,
+        1.0,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     // SAFETY: called once per process, from _PG_init, after the last definition.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"pg_harca".as_ptr()) };
 }
@@ -129,6 +140,11 @@ pub fn cache_ttl_micros() -> i64 {
 /// Characters of a query that are read.
 pub fn max_query_chars() -> usize {
     usize::try_from(MAX_QUERY_CHARS.get()).unwrap_or(1024)
+}
+
+/// Confidence that an answer needs to keep its type, in the precision of confidences.
+pub fn min_confidence() -> f32 {
+    MIN_CONFIDENCE.get() as f32
 }
 
 fn string(setting: &GucSetting<Option<CString>>) -> Option<String> {

@@ -55,7 +55,7 @@ fn load_model(call: &mut Call<'_>) -> Datum {
 /// `harca.labels() → setof (ordinality integer, label text)`: what the scores stand for now.
 fn labels(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
-    for (label, ordinality) in backend::status().labels.iter().zip(1..) {
+    for (label, ordinality) in backend::labels().iter().zip(1..) {
         rows.push([Value::Int(ordinality), Value::Text(label)]);
     }
     call.null()

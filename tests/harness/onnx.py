@@ -53,13 +53,29 @@ def cast(source, target):
     return node("Cast", [source], target, message((1, "to"), (3, FLOAT), (20, 2)))
 
 
-def linear(*weights):
-    """Logits are the number of features of a text times the weights: a real, if simple, classifier."""
+def affine(weights, biases):
+    """Logits are the number of features of a text times the weights, plus the biases."""
+    count = len(weights)
     return graph(
-        [node("Sign", ["features"], "sign"), cast("sign", "ones"), node("ReduceSum", ["ones", "axis"], "count"), node("MatMul", ["count", "weights"], "logits")],
-        [tensor("axis", INT64, [1], struct.pack("<q", 1)), tensor("weights", FLOAT, [1, len(weights)], struct.pack(f"<{len(weights)}f", *weights))],
-        labels=len(weights),
-    )  # fmt: skip
+        [
+            node("Sign", ["features"], "sign"),
+            cast("sign", "ones"),
+            node("ReduceSum", ["ones", "axis"], "count"),
+            node("MatMul", ["count", "weights"], "slopes"),
+            node("Add", ["slopes", "biases"], "logits"),
+        ],
+        [
+            tensor("axis", INT64, [1], struct.pack("<q", 1)),
+            tensor("weights", FLOAT, [1, count], struct.pack(f"<{count}f", *weights)),
+            tensor("biases", FLOAT, [count], struct.pack(f"<{count}f", *biases)),
+        ],
+        labels=count,
+    )
+
+
+def linear(*weights):
+    """The same without biases: a real, if simple, classifier."""
+    return affine(weights, [0.0] * len(weights))
 
 
 def fragile():

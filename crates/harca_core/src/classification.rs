@@ -89,6 +89,15 @@ impl Classification {
         self.label.and_then(|i| labels.get(usize::from(i))).map_or(UNKNOWN, String::as_str)
     }
 
+    /// [`Self::query_type`], but [`UNKNOWN`] when the confidence is below `least`.
+    ///
+    /// `least` has the precision of the confidence, so that the number under which a confidence is shown is enough for
+    /// it: as `f64`, 0.7 is more than the confidence 0.7.
+    #[must_use]
+    pub fn query_type_if_sure<'a>(&self, labels: &'a [String], least: f32) -> &'a str {
+        if self.confidence < least { UNKNOWN } else { self.query_type(labels) }
+    }
+
     /// The most probable label of `scores`.
     #[must_use]
     pub fn from_scores(scores: Scores, language: Language) -> Self {
@@ -119,6 +128,20 @@ mod tests {
         let with = ["a", "unknown"].map(String::from);
         let answer = Classification::unsearchable(&with, Language::Undetermined);
         assert_eq!((answer.query_type(&with), answer.scores.as_slice()), ("unknown", &[0.0, 1.0][..]));
+    }
+
+    #[test]
+    fn a_doubtful_answer_is_unknown_and_keeps_its_numbers() {
+        let labels = ["a", "b", "c"].map(String::from);
+        let answer = Classification::from_scores(Scores::new(&[0.2, 0.7, 0.1]), Language::English);
+        for (least, expected) in [(0.0, "b"), (0.699, "b"), (0.7, "b"), (0.701, "unknown"), (1.0, "unknown")] {
+            assert_eq!(answer.query_type_if_sure(&labels, least), expected, "{least}");
+        }
+        assert_eq!((answer.confidence, answer.query_type(&labels)), (0.7, "b"));
+        let certain = Classification::from_scores(Scores::certain(2, 3), Language::English);
+        assert_eq!(certain.query_type_if_sure(&labels, 1.0), "c");
+        let blank = Classification::unsearchable(&labels, Language::Undetermined);
+        assert_eq!(blank.query_type_if_sure(&labels, 0.0), "unknown");
     }
 
     proptest! {

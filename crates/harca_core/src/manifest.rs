@@ -135,15 +135,19 @@ impl Manifest {
         if self.format != FORMAT {
             return fail(format!("format {} is not {FORMAT}", self.format));
         }
-        if self.name.trim().is_empty() || self.name.len() > 63 {
-            return fail("name must have 1 to 63 bytes".into());
+        // Names and labels become SQL text, which holds no zero byte, and keys of tables.
+        let is_name = |s: &str| !s.trim().is_empty() && s.len() <= 63 && !s.contains(char::is_control);
+        for (key, value) in [("name", &self.name), ("version", &self.version)] {
+            if !is_name(value) {
+                return fail(format!("{key} must have 1 to 63 bytes and no control characters"));
+            }
         }
         if !(2..=MAX_LABELS).contains(&self.labels.len()) {
             return fail(format!("{} labels, expected 2 to {MAX_LABELS}", self.labels.len()));
         }
         for (i, label) in self.labels.iter().enumerate() {
-            if label.trim().is_empty() || label.len() > 63 {
-                return fail(format!("label {i} must have 1 to 63 bytes"));
+            if !is_name(label) {
+                return fail(format!("label {i} must have 1 to 63 bytes and no control characters"));
             }
             if self.labels[..i].contains(label) {
                 return fail(format!("label \"{label}\" appears twice"));
@@ -202,7 +206,11 @@ mod tests {
         let cases = [
             ("/format", serde_json::json!(2), "format 2"),
             ("/name", serde_json::json!(" "), "name"),
+            ("/name", serde_json::json!("a\u{0}b"), "name"),
+            ("/version", serde_json::json!(""), "version"),
             ("/labels", serde_json::json!(["a"]), "1 labels"),
+            ("/labels", serde_json::json!(["a", "b\u{0}"]), "label 1"),
+            ("/labels", serde_json::json!(["", "b"]), "label 0"),
             ("/labels", serde_json::json!(["a", "a"]), "twice"),
             ("/labels", serde_json::json!(vec!["x"; 9]), "9 labels"),
             ("/input/type", serde_json::json!("int64"), "input type"),
