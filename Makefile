@@ -1,6 +1,7 @@
 # make            compile the extension for the server of PG_CONFIG (default: the embedded PostgreSQL 18)
 # make demo       from nothing to the whole thing at work, in a private PostgreSQL 18; QUERIES=file.tsv adds your own queries
 # make test       every rung of tests; PG=18,16,15 and ONLY=core,regress,isolation,t narrow it, NAMES= picks files
+# make train      the shipped model from DATA (its folder), an hour and more on 2 cores; make train-test tests the trainer
 # make install    PG_CONFIG=/path/to/pg_config [DESTDIR=…]: compile and install into that server
 # make uninstall  PG_CONFIG=…
 # make clean      remove what was compiled; make distclean: and everything that was fetched
@@ -8,7 +9,7 @@
 # Needed: Rust (rustup), Python 3.9 or later, a C compiler, make. Everything else goes under .build/.
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test install uninstall lint clean distclean
+.PHONY: build demo test train train-test install uninstall lint clean distclean
 
 PG_CONFIG ?=
 DESTDIR ?=
@@ -16,6 +17,7 @@ QUERIES ?=
 PG ?=
 ONLY ?=
 NAMES ?=
+DATA ?= ../shared/data
 export DESTDIR
 
 embedded = $(if $(PG_CONFIG),,@scripts/setup_postgres.sh 18)
@@ -30,6 +32,15 @@ demo:
 
 test:
 	@tests/run $(if $(PG),--pg '$(PG)') $(if $(ONLY),--only '$(ONLY)') $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)') $(NAMES)
+
+# Beside make test, which needs no PyTorch.
+train-test:
+	@scripts/setup_training.sh
+	@cd models/training && '$(CURDIR)/.build/train-venv/bin/python' -m pytest -q
+
+train:
+	@scripts/setup_training.sh
+	@.build/train-venv/bin/python -m harca_train all --settings models/training/query_type.toml --data '$(DATA)' --out models/query_type
 
 lint:
 	@scripts/lint.sh

@@ -1,0 +1,114 @@
+"""The command line: the steps of a run, `all` of them, and what goes with them."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from harca_train.convert import command as convert_command
+from harca_train.errors import TrainingError
+from harca_train.features import REPOSITORY, encode
+from harca_train.workspace import STEPS, Workspace
+
+ABOUT = {
+    "prepare": "read, clean and de-duplicate the queries, reword them, make some up, encode them",
+    "teacher": "train the teachers, one per fold of held-out sources and one on everything",
+    "distill": "train the students on the labels and on what the teachers say",
+    "prune": "take out what the students can do without",
+    "quantize": "make the compressed forms",
+    "export": "choose a form and write the model folder",
+    "evaluate": "measure on held-out sources",
+    "report": "write the model card, the stage table and the plots",
+    "all": "every step above, in order",
+}
+
+
+def main(arguments=None):
+    """Runs the command line `arguments` (default: that of the process) and exits."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except TrainingError as error:
+        sys.exit(f"harca_train: {error}")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="harca_train", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, about in ABOUT.items():
+        command = commands.add_parser(name, help=about, description=about)
+        _add_run(command)
+        command.set_defaults(run=_run_steps, steps=list(STEPS) if name == "all" else [name])
+    errors = commands.add_parser("mistakes", help="list the held-out mistakes of the exported form")
+    _add_run(errors)
+    errors.set_defaults(run=_run_mistakes)
+    classify = commands.add_parser("classify", help="classify standard input, line by line")
+    classify.add_argument("--model", type=Path, default=REPOSITORY / "models" / "query_type", help="model folder")
+    classify.set_defaults(run=_run_classify)
+    golden = commands.add_parser("golden", help="rewrite the feature ids of a golden vector file of the encoder")
+    golden.add_argument("file", type=Path, nargs="?", default=REPOSITORY / "tests" / "data" / "encoder_golden.tsv")
+    golden.set_defaults(run=_run_golden)
+    convert = commands.add_parser("convert", help="make a model folder of a PyTorch, scikit-learn or Keras model")
+    convert_command.add_arguments(convert)
+    convert.set_defaults(run=convert_command.run)
+    return parser
+
+
+def _add_run(command):
+    command.add_argument("--settings", type=Path, help="TOML file; see settings.py for the names and defaults")
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, as in TOML")
+    command.add_argument("--data", type=Path, default=Path(), help="folder that the paths in the settings start from")
+    command.add_argument("--labelled", type=Path, help="TSV with the columns query, label, and language, source, use")
+    command.add_argument("--unlabelled", type=Path, help="TSV with the column query, and language, source")
+    command.add_argument("--work", type=Path, help="folder of the run (.build/train/NAME)")
+    command.add_argument("--out", type=Path, help="model folder to write (out in the folder of the run)")
+    command.add_argument("--again", action="store_true", help="make the step anew though it is there")
+
+
+def _pipeline(options):
+    # Imported here, so that --help and convert need no part of it.
+    from harca_train import settings as settings_file
+    from harca_train.pipeline import Pipeline
+
+    settings = settings_file.load(options.settings, options.set)
+    for name in ("labelled", "unlabelled"):
+        if getattr(options, name):
+            settings["data"][name] = str(getattr(options, name).resolve())
+    work = options.work or REPOSITORY / ".build" / "train" / settings["name"]
+    return Pipeline(Workspace(work, settings, options.data), options.out or work / "out")
+
+
+def _run_steps(options):
+    _pipeline(options).run(options.steps, options.again)
+
+
+def _run_mistakes(options):
+    from harca_train import evaluate
+    from harca_train.workspace import read_json
+
+    pipeline = _pipeline(options)
+    choice = pipeline.workspace.folder("export") / "choice.json"
+    if not choice.exists():
+        raise TrainingError("run the step export first")
+    evaluate.mistakes(pipeline, read_json(choice)["form"], sys.stdout)
+
+
+def _run_classify(options):
+    from harca_train.manifest import open_session, read_model, run
+    from harca_train.metrics import softmax
+
+    manifest, model = read_model(options.model)
+    session = open_session(model)
+    lines = [line.rstrip("\n") for line in sys.stdin]
+    features = encode(lines, manifest["encoder"])
+    for row, line in enumerate(lines):
+        scores = softmax(run(session, features.padded([row])), manifest["calibration"]["temperature"])[0]
+        print(f"{manifest['labels'][scores.argmax()]:12} {scores.max():.2f}  {line}")
+
+
+def _run_golden(options):
+    header, *lines = options.file.read_text(encoding="utf-8").splitlines()
+    queries = [line.split("\t")[0] for line in lines]
+    encoded = encode(queries)
+    rows = ["\t".join([query, " ".join(map(str, encoded.row(i)))]) for i, query in enumerate(queries)]
+    options.file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")

@@ -1,0 +1,109 @@
+"""A tiny run from data to a model folder; what it leaves behind; that it goes on where it stopped; the encoder."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from harca_train import cli, graph, manifest, quantize, student
+from harca_train.features import REPOSITORY, encode
+
+TRAINING = REPOSITORY / "models" / "training"
+EXAMPLE = ["--settings", str(TRAINING / "support_requests.toml"), "--data", str(TRAINING)]
+FASTER = ["--set", "template.models=1", "--set", "template.epochs=8", "--set", "student.epochs=8",
+          "--set", "prune.epochs=2", "--set", "golden=[]", "--set", "quantize.max_loss=0.2"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Folder of a finished run over the four-label example, with few epochs."""
+    work = tmp_path_factory.mktemp("run")
+    cli.main(["all", *EXAMPLE, *FASTER, "--work", str(work)])
+    return work
+
+
+def test_the_folder_holds_a_model_of_its_own_labels(run):
+    found, model = manifest.read_model(run / "out")
+    assert found["labels"] == ["lookup", "howto", "trouble", "chat"]
+    manifest.check_graph(model, 4, found["encoder"]["buckets"])
+    figures = json.loads((run / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
+    # Far above the quarter that guessing gets, though the run is short.
+    assert figures["overall"][figures["form"]]["macro_f1"] > 0.6
+    assert set(figures["sources"]) == {"web_form", "email", "live_chat", "app"}
+
+
+def test_the_card_has_figures_and_plots(run):
+    card = (run / "out" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| fp32 |" in card
+    assert "batched by 64" in card
+    for plot in ("reliability", "stages", "confusion"):
+        assert (run / "out" / "plots" / f"{plot}.svg").stat().st_size > 1000
+
+
+def test_a_second_run_makes_nothing_anew(run):
+    made = {path: path.stat().st_mtime_ns for step in ("distill", "prune", "quantize")
+            for path in (run / step).rglob("*") if path.suffix in (".npz", ".pt", ".onnx")}  # fmt: skip
+    before = (run / "out" / "model.onnx").read_bytes()
+    cli.main(["all", *EXAMPLE, *FASTER, "--work", str(run)])
+    assert made == {path: path.stat().st_mtime_ns for path in made}
+    assert (run / "out" / "model.onnx").read_bytes() == before
+
+
+def test_the_same_settings_give_the_same_model(run, tmp_path):
+    cli.main(["all", *EXAMPLE, *FASTER, "--work", str(tmp_path)])
+    # The form is chosen by its measured speed, so all of them are compared.
+    for path in (run / "quantize" / "whole").iterdir():
+        assert (tmp_path / "quantize" / "whole" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_other_settings_make_the_later_steps_anew(run):
+    stamp = {step: (run / step / "key").read_text() for step in ("teacher", "distill", "prune")}
+    with pytest.raises(SystemExit, match="run the step prune first"):
+        cli.main(["quantize", *EXAMPLE, *FASTER, "--set", "prune.rows=0.6", "--work", str(run)])
+    assert (run / "teacher" / "key").read_text() == stamp["teacher"]
+    assert (run / "distill" / "key").read_text() == stamp["distill"]
+    assert (run / "prune" / "key").read_text() != stamp["prune"]
+
+
+def test_standard_input_is_classified(run, tmp_path, monkeypatch, capsys):
+    cli.main(["all", *EXAMPLE, *FASTER, "--work", str(tmp_path)])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("order 48213-C\nthank you so much!\n"))
+    cli.main(["classify", "--model", str(tmp_path / "out")])
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    assert lines[0].startswith("lookup")
+    assert lines[1].startswith("chat")
+
+
+def test_what_is_wrong_is_said_without_a_traceback(tmp_path):
+    with pytest.raises(SystemExit, match="harca_train: name the labelled queries"):
+        cli.main(["prepare", "--work", str(tmp_path)])
+    with pytest.raises(SystemExit, match="run the step prepare first"):
+        cli.main(["teacher", *EXAMPLE, "--work", str(tmp_path)])
+    with pytest.raises(SystemExit, match="do not list the labels"):
+        cli.main(["prepare", *EXAMPLE, "--set", 'labels=["lookup", "howto"]', "--work", str(tmp_path)])
+
+
+def test_the_encoder_is_the_core_s_own():
+    lines = (REPOSITORY / "tests" / "data" / "encoder_golden.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = [line.split("\t") for line in lines]
+    found = encode([query for query, _ in rows])
+    for number, (query, ids) in enumerate(rows):
+        assert found.row(number).tolist() == [int(part) for part in ids.split()], query
+
+
+def test_a_pruned_graph_answers_as_its_network():
+    torch.manual_seed(4)
+    model = student.Student(1000, 3, 8, 6)
+    with torch.no_grad():
+        model.table[1:] = torch.randn(1000, 8)
+        model.table[1:700] = 0.0
+    features = encode(["how do i sleep", "tokyo", "a b c d"], {"id": "harca-template-1", "buckets": 1000,
+                                                             "max_features": 64, "max_chars": 64})  # fmt: skip
+    exported = graph.onnx_graph(model, "test")
+    table = next(tensor for tensor in exported.graph.initializer if tensor.name == "table")
+    assert table.dims[0] == 302
+    found = quantize.logits_of(graph.serialized(exported), features)
+    assert np.abs(found - student.logits_of(model, features)).max() < 1e-5
