@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use harca_core::cache::{Key, LocalCache};
 use harca_core::classify::Classifier;
-use harca_core::encode::Encoder;
+use harca_core::encode::{Encoded, Encoder};
+use harca_core::manifest::{EncoderSpec, TokenSpec};
 use harca_core::segment;
 use harca_core::session::Runtime;
 
@@ -35,11 +36,15 @@ fn classify(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("one query of tests/data");
     group.throughput(Throughput::Elements(queries.len() as u64));
-    let encoder = Encoder::new(&classifier.manifest().encoder).unwrap();
-    let mut ids = Vec::new();
-    group.bench_function("encode", |b| {
-        b.iter(|| queries.iter().for_each(|q| encoder.encode(black_box(q), &mut ids)));
-    });
+    let mut encoded = Encoded::default();
+    for (name, tokens) in [("encode", None), ("encode with tokens", Some(TokenSpec { buckets: 24576, max_tokens: 64 }))]
+    {
+        let spec = EncoderSpec { tokens, ..classifier.manifest().encoder.clone() };
+        let encoder = Encoder::new(&spec).unwrap();
+        group.bench_function(name, |b| {
+            b.iter(|| queries.iter().for_each(|q| encoder.encode(black_box(q), &mut encoded)));
+        });
+    }
     group.bench_function("segment", |b| {
         b.iter(|| queries.iter().map(|q| segment::units(&segment::fold(black_box(q))).count()).sum::<usize>());
     });

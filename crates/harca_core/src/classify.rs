@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::classification::{Classification, Scores};
-use crate::encode::Encoder;
+use crate::encode::{Encoded, Encoder};
 use crate::error::{Error, Result, one_line};
 use crate::language;
-use crate::manifest::{Calibration, Manifest};
+use crate::manifest::{Calibration, Manifest, TOKEN_IDS};
 use crate::rules;
 use crate::session::{Runtime, Session};
 
@@ -15,9 +15,9 @@ pub struct Classifier {
     manifest: Manifest,
     encoder: Encoder,
     session: Session,
-    features: Vec<i32>,
-    row: Vec<i32>,
-    ends: Vec<usize>,
+    row: Encoded,
+    features: Lines,
+    tokens: Lines,
     logits: Vec<f32>,
 }
 
@@ -66,15 +66,17 @@ impl Classifier {
             manifest,
             encoder,
             session,
-            features: Vec::new(),
-            row: Vec::new(),
-            ends: Vec::new(),
+            row: Encoded::default(),
+            features: Lines::default(),
+            tokens: Lines::default(),
             logits: Vec::new(),
         };
         // An embedding table that is smaller than the encoder's ids fails at some query, not at the first: the highest
-        // id shows it now.
-        let top = i32::try_from(classifier.manifest.encoder.buckets).unwrap_or(i32::MAX);
-        classifier.session.run(&[top], 1, &mut classifier.logits)?;
+        // ids show it now.
+        let top = |buckets: u32| i32::try_from(buckets).unwrap_or(i32::MAX);
+        let spec = &classifier.manifest.encoder;
+        let tokens: Vec<i32> = spec.tokens.iter().flat_map(|tokens| [top(tokens.buckets); TOKEN_IDS]).collect();
+        classifier.session.run(&[top(spec.buckets)], &tokens, 1, &mut classifier.logits)?;
         classifier.check_golden_queries()?;
         Ok(classifier)
     }
@@ -111,7 +113,7 @@ impl Classifier {
             return Ok(Classification::unsearchable(&self.manifest.labels, language));
         }
         self.encoder.encode(text, &mut self.row);
-        self.session.run(&self.row, 1, &mut self.logits)?;
+        self.session.run(&self.row.features, &self.row.tokens, 1, &mut self.logits)?;
         Ok(Classification::from_scores(self.calibrate(0), language))
     }
 
@@ -124,20 +126,15 @@ impl Classifier {
     pub fn classify_batch(&mut self, texts: &[&str], answers: &mut Vec<Classification>) -> Result<()> {
         answers.clear();
         self.features.clear();
-        self.ends.clear();
-        let mut width = 0;
-        let mut flat = std::mem::take(&mut self.features);
+        self.tokens.clear();
         for text in texts.iter().filter(|t| rules::is_searchable(t)) {
             self.encoder.encode(text, &mut self.row);
-            width = width.max(self.row.len());
-            flat.extend_from_slice(&self.row);
-            self.ends.push(flat.len());
+            self.features.push(&self.row.features);
+            self.tokens.push(&self.row.tokens);
         }
-        let rows = self.ends.len();
-        let padded = pad(&flat, &self.ends, width);
-        self.features = flat;
+        let rows = self.features.ends.len();
         if rows > 0 {
-            self.session.run(&padded, rows, &mut self.logits)?;
+            self.session.run(&self.features.padded(), &self.tokens.padded(), rows, &mut self.logits)?;
         }
         let mut row = 0;
         for text in texts {
@@ -165,16 +162,38 @@ const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 /// Largest model file that is read, in bytes: every backend holds a copy.
 const MAX_MODEL_BYTES: u64 = 256 << 20;
 
-/// Lines of different length, end to end in `flat`, as lines of `width` with zeros behind.
-fn pad(flat: &[i32], ends: &[usize], width: usize) -> Vec<i32> {
-    let mut padded = Vec::with_capacity(width * ends.len());
-    let mut start = 0;
-    for (row, &end) in ends.iter().enumerate() {
-        padded.extend_from_slice(&flat[start..end]);
-        padded.resize(width * (row + 1), 0);
-        start = end;
+/// Lines of different length, end to end.
+#[derive(Default)]
+struct Lines {
+    ids: Vec<i32>,
+    ends: Vec<usize>,
+    longest: usize,
+}
+
+impl Lines {
+    fn clear(&mut self) {
+        self.ids.clear();
+        self.ends.clear();
+        self.longest = 0;
     }
-    padded
+
+    fn push(&mut self, line: &[i32]) {
+        self.ids.extend_from_slice(line);
+        self.ends.push(self.ids.len());
+        self.longest = self.longest.max(line.len());
+    }
+
+    /// All lines at the length of the longest, with zeros behind.
+    fn padded(&self) -> Vec<i32> {
+        let mut padded = Vec::with_capacity(self.longest * self.ends.len());
+        let mut start = 0;
+        for (row, &end) in self.ends.iter().enumerate() {
+            padded.extend_from_slice(&self.ids[start..end]);
+            padded.resize(self.longest * (row + 1), 0);
+            start = end;
+        }
+        padded
+    }
 }
 
 #[cfg(test)]
@@ -183,7 +202,13 @@ mod tests {
 
     #[test]
     fn padding_keeps_every_line() {
-        assert_eq!(pad(&[1, 2, 3, 4], &[1, 4], 3), [1, 0, 0, 2, 3, 4]);
-        assert_eq!(pad(&[], &[], 0), [0i32; 0]);
+        let mut lines = Lines::default();
+        assert_eq!(lines.padded(), [0i32; 0]);
+        lines.push(&[1]);
+        lines.push(&[2, 3, 4]);
+        assert_eq!(lines.padded(), [1, 0, 0, 2, 3, 4]);
+        lines.clear();
+        lines.push(&[]);
+        assert_eq!(lines.padded(), [0i32; 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! Text to feature ids: what a model sees of a query.
+//! Text to feature ids and tokens: what a model sees of a query.
 //!
 //! The type of a query lies in how it is built, far more than in what it is about. The encoder therefore reads a text
 //! as a *template*: function words (and Japanese kana) stay as written, content words shrink to a shape class
@@ -16,12 +16,21 @@
 //!
 //! Ids run from 1 to `buckets`: the lower half holds structure, the upper half words. Final punctuation is taken off
 //! before the templates are read and comes back as one feature, and so does letter case: a query means the same
-//! without them. All work is bounded by `max_chars` and `max_features`, whatever the text.
+//! without them.
+//!
+//! Features are a bag: they know nothing of the order of words beyond an n-gram, and little of a single word. A
+//! manifest may ask for the *tokens* of a text besides, for the part of a model that reads it as a sequence. Each
+//! token is three ids: its word, its ending (what inflection and derivation show in) and its shape (script, letter
+//! case, place in a run of kanji). Of their `buckets` words have the lower three quarters.
+//!
+//! All work is bounded by `max_chars`, `max_features` and `max_tokens`, whatever the text.
 
 mod features;
 mod lexicon;
 mod symbols;
 mod template;
+mod tokens;
+mod word;
 
 use std::cell::Cell;
 
@@ -31,7 +40,8 @@ use crate::error::{Error, Result};
 use crate::manifest::EncoderSpec;
 use lexicon::Lexicon;
 use symbols::{Kind, Script, mix, reduce, script};
-use template::{Reading, Scratch};
+use template::{Counts, Reading, Scratch};
+use tokens::{Sizes, folded};
 
 /// The feature scheme of this build; any change to the ids of any text gives it a new number.
 pub const ENCODER_ID: &str = "harca-template-1";
@@ -42,13 +52,27 @@ const MIN_BUCKETS: u32 = 256;
 const MAX_BUCKETS: u32 = 1 << 24;
 /// Most features or characters a manifest may ask for.
 const MAX_LENGTH: u32 = 1 << 16;
-/// Turns text into feature ids; see the [module documentation](self).
+/// Most tokens a manifest may ask for: what reads a sequence may take time that grows with its square.
+const MAX_TOKENS: u32 = 1 << 10;
+
+/// What a model sees of one text.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Feature ids, in an order without meaning to the model.
+    pub features: Vec<i32>,
+    /// [`TOKEN_IDS`](crate::manifest::TOKEN_IDS) ids per token in reading order; empty without
+    /// [`EncoderSpec::tokens`].
+    pub tokens: Vec<i32>,
+}
+
+/// Turns text into feature ids and tokens; see the [module documentation](self).
 pub struct Encoder {
     lexicon: Lexicon,
     structure_buckets: u64,
     lexical_buckets: u64,
     max_features: usize,
     max_chars: usize,
+    tokens: Option<Sizes>,
     scratch: Cell<Scratch>,
 }
 
@@ -59,6 +83,7 @@ impl std::fmt::Debug for Encoder {
             .field("lexical_buckets", &self.lexical_buckets)
             .field("max_features", &self.max_features)
             .field("max_chars", &self.max_chars)
+            .field("tokens", &self.tokens)
             .finish_non_exhaustive()
     }
 }
@@ -77,26 +102,59 @@ impl Encoder {
             }
         };
         let buckets = u64::from(within("buckets", spec.buckets, MIN_BUCKETS, MAX_BUCKETS)?);
+        let tokens = match &spec.tokens {
+            Some(tokens) => Some(Sizes::new(
+                within("tokens.buckets", tokens.buckets, MIN_BUCKETS, MAX_BUCKETS)?,
+                within("tokens.max_tokens", tokens.max_tokens, 2, MAX_TOKENS)?,
+            )),
+            None => None,
+        };
         Ok(Self {
             lexicon: Lexicon::new(),
             structure_buckets: buckets / 2,
             lexical_buckets: buckets - buckets / 2,
             max_features: within("max_features", spec.max_features, 1, MAX_LENGTH)? as usize,
             max_chars: within("max_chars", spec.max_chars, 1, MAX_LENGTH)? as usize,
+            tokens,
             scratch: Cell::new(Scratch::default()),
         })
     }
 
-    /// Replaces `out` by the feature ids of `text`: between one and `max_features` ids of `1..=buckets`.
-    pub fn encode(&self, text: &str, out: &mut Vec<i32>) {
-        out.clear();
+    /// Replaces `out` by what the model sees of `text`: between one and `max_features` ids of `1..=buckets` and, where
+    /// the specification asks for tokens, between one and `max_tokens` of them.
+    pub fn encode(&self, text: &str, out: &mut Encoded) {
+        out.features.clear();
+        out.tokens.clear();
         let mut scratch = self.scratch.take();
-        scratch.chars.clear();
-        scratch.chars.extend(text.chars().take(self.max_chars).nfkc().take(self.max_chars));
-        let chinese = !scratch.chars.iter().any(|&c| matches!(script(c), Script::Hiragana | Script::Katakana));
-        Reading { encoder: self, s: &mut scratch, out, counts: template::Counts::default(), chinese }.read();
+        self.read(text, &mut scratch, &mut out.features).emit();
+        out.features.truncate(self.max_features);
+        if let Some(sizes) = &self.tokens {
+            sizes.kept(&scratch.tokens).for_each(|token| out.tokens.extend(sizes.ids(token)));
+        }
         self.scratch.set(scratch);
-        out.truncate(self.max_features);
+    }
+
+    /// Replaces `out` by the words behind the tokens of `text`, one per token: normalised, in lower case, and empty for
+    /// the token of an empty text. None without tokens in the specification.
+    pub fn words(&self, text: &str, out: &mut Vec<String>) {
+        out.clear();
+        let Some(sizes) = &self.tokens else { return };
+        let mut scratch = self.scratch.take();
+        self.read(text, &mut scratch, &mut Vec::new());
+        out.extend(
+            sizes.kept(&scratch.tokens).map(|token| folded(&scratch.chars[token.chars.clone()]).collect::<String>()),
+        );
+        self.scratch.set(scratch);
+    }
+
+    /// The one reading of a text that features, tokens and words come from.
+    fn read<'a>(&'a self, text: &str, s: &'a mut Scratch, out: &'a mut Vec<i32>) -> Reading<'a> {
+        s.chars.clear();
+        s.chars.extend(text.chars().take(self.max_chars).nfkc().take(self.max_chars));
+        let chinese = !s.chars.iter().any(|&c| matches!(script(c), Script::Hiragana | Script::Katakana));
+        let mut reading = Reading { encoder: self, s, out, counts: Counts::default(), chinese, ending: 0 };
+        reading.read();
+        reading
     }
 
     #[inline]
@@ -121,13 +179,14 @@ mod tests {
     const GOLDEN: &str = include_str!("../../../tests/data/encoder_golden.tsv");
 
     fn spec() -> EncoderSpec {
-        EncoderSpec { id: ENCODER_ID.into(), buckets: 16384, max_features: 512, max_chars: 512 }
+        EncoderSpec { id: ENCODER_ID.into(), buckets: 16384, max_features: 512, max_chars: 512, tokens: None }
     }
 
     fn ids(text: &str) -> Vec<i32> {
-        let mut out = vec![7; 3];
+        let mut out = Encoded { features: vec![7; 3], tokens: vec![7; 3] };
         Encoder::new(&spec()).unwrap().encode(text, &mut out);
-        out
+        assert!(out.tokens.is_empty());
+        out.features
     }
 
     /// Share of the structure ids of `a` that `b` has too.
@@ -140,13 +199,13 @@ mod tests {
     #[test]
     fn the_golden_vectors_hold() {
         let encoder = Encoder::new(&spec()).unwrap();
-        let mut out = Vec::new();
+        let mut out = Encoded::default();
         let mut seen = 0;
         for line in GOLDEN.lines().skip(1) {
             let (query, expected) = line.split_once('\t').unwrap();
             let expected: Vec<i32> = expected.split(' ').map(|id| id.parse().unwrap()).collect();
             encoder.encode(query, &mut out);
-            assert_eq!(out, expected, "{query}");
+            assert_eq!(out.features, expected, "{query}");
             seen += 1;
         }
         assert!(seen >= 30, "{seen} golden vectors");
@@ -216,19 +275,19 @@ mod tests {
     #[test]
     fn one_encoder_serves_many_texts() {
         let encoder = Encoder::new(&spec()).unwrap();
-        let mut out = Vec::new();
+        let mut out = Encoded::default();
         for text in ["東京 天気", "", "how to tie a tie", "git log", "東京 天気"] {
             encoder.encode(text, &mut out);
-            assert_eq!(out, ids(text), "{text}");
+            assert_eq!(out.features, ids(text), "{text}");
         }
     }
 
     #[test]
     fn the_smallest_sizes_work() {
         let spec = EncoderSpec { buckets: MIN_BUCKETS, max_features: 1, max_chars: 1, ..spec() };
-        let mut out = Vec::new();
+        let mut out = Encoded::default();
         Encoder::new(&spec).unwrap().encode("what is this", &mut out);
-        assert_eq!(out.len(), 1);
+        assert_eq!(out.features.len(), 1);
     }
 
     #[test]
@@ -240,14 +299,14 @@ mod tests {
     proptest! {
         #[test]
         fn ids_are_within_bounds(text in "\\PC*", buckets in MIN_BUCKETS..40_000, max_features in 1u32..700, max_chars in 1u32..700) {
-            let spec = EncoderSpec { id: ENCODER_ID.into(), buckets, max_features, max_chars };
+            let spec = EncoderSpec { buckets, max_features, max_chars, ..spec() };
             let encoder = Encoder::new(&spec).unwrap();
-            let (mut out, mut again) = (Vec::new(), Vec::new());
+            let (mut out, mut again) = (Encoded::default(), Encoded::default());
             encoder.encode(&text, &mut out);
             encoder.encode(&text, &mut again);
             prop_assert_eq!(&out, &again);
-            prop_assert!((1..=max_features as usize).contains(&out.len()));
-            prop_assert!(out.iter().all(|&id| id >= 1 && id <= buckets as i32));
+            prop_assert!((1..=max_features as usize).contains(&out.features.len()));
+            prop_assert!(out.features.iter().all(|&id| id >= 1 && id <= buckets as i32));
         }
 
         #[test]

@@ -17,6 +17,12 @@ pub const MAX_LABELS: usize = 8;
 /// The label of a query that holds nothing to search for; a model may have it among its labels or not.
 pub const UNKNOWN: &str = "unknown";
 
+/// Name of a graph's second input, the tokens of a text; see [`TokenSpec`].
+pub const TOKENS_INPUT: &str = "tokens";
+
+/// Ids that make one token: of its word, of its ending and of its shape.
+pub const TOKEN_IDS: usize = 3;
+
 /// How text becomes feature ids; part of the manifest, so that a model and its encoder cannot be separated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +35,20 @@ pub struct EncoderSpec {
     pub max_features: u32,
     /// Most characters of a text that are read at all.
     pub max_chars: u32,
+    /// The tokens of a text, for models that read them beside the features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenSpec>,
+}
+
+/// How text becomes a sequence of tokens. The graph then has a second input of the name [`TOKENS_INPUT`], int32
+/// `[batch, tokens, 3]`: [`TOKEN_IDS`] ids a token, lines padded with 0 on the right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSpec {
+    /// Number of hash buckets; token ids are `1..=buckets`. Id 0 is padding, and the ending of a token that has none.
+    pub buckets: u32,
+    /// Most tokens one text may give; of a longer text the middle is left out.
+    pub max_tokens: u32,
 }
 
 /// A named tensor of the graph.
@@ -158,6 +178,9 @@ impl Manifest {
                 return fail(format!("{role} type is \"{}\", expected \"{element}\"", tensor.element));
             }
         }
+        if self.encoder.tokens.is_some() && self.input.name == TOKENS_INPUT {
+            return fail(format!("input is named \"{TOKENS_INPUT}\", which is the name of the second one"));
+        }
         let Calibration::Temperature { temperature } = self.calibration;
         if !(temperature.is_finite() && (0.01..=100.0).contains(&temperature)) {
             return fail(format!("temperature {temperature} is not between 0.01 and 100"));
@@ -220,9 +243,12 @@ mod tests {
             ("/file", serde_json::json!("../model.onnx"), "plain file name"),
             ("/sha256", serde_json::json!("abc"), "sha256"),
             ("/encoder/buckets", serde_json::json!(-1), "-1"),
+            ("/encoder/tokens", serde_json::json!({"buckets": 256}), "max_tokens"),
+            ("/encoder/tokens", serde_json::json!({"buckets": 256, "max_tokens": 8, "words": 1}), "words"),
         ];
         for (pointer, value, expected) in cases {
             let mut json = sample();
+            json["encoder"]["tokens"] = serde_json::Value::Null;
             *json.pointer_mut(pointer).unwrap() = value;
             let error = Manifest::parse(&json.to_string()).unwrap_err().to_string();
             assert!(error.contains(expected), "{pointer}: {error}");
@@ -232,6 +258,20 @@ mod tests {
         assert!(!error.contains('\n') && error.len() < 1000, "{error}");
         assert!(Manifest::parse("{").is_err());
         assert!(Manifest::parse("[]").is_err());
+    }
+
+    #[test]
+    fn tokens_are_optional_and_have_an_input_of_their_own() {
+        let plain = Manifest::parse(&sample().to_string()).unwrap();
+        assert_eq!(plain.encoder.tokens, None);
+        assert!(!serde_json::to_string(&plain).unwrap().contains("tokens"));
+        let mut json = sample();
+        json["encoder"]["tokens"] = serde_json::json!({"buckets": 256, "max_tokens": 8});
+        let manifest = Manifest::parse(&json.to_string()).unwrap();
+        assert_eq!(manifest.encoder.tokens, Some(TokenSpec { buckets: 256, max_tokens: 8 }));
+        assert_eq!(Manifest::parse(&serde_json::to_string(&manifest).unwrap()).unwrap(), manifest);
+        json["input"]["name"] = TOKENS_INPUT.into();
+        assert!(Manifest::parse(&json.to_string()).unwrap_err().to_string().contains("second one"));
     }
 
     #[test]

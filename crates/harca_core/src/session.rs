@@ -1,4 +1,4 @@
-//! Runs an ONNX graph on feature ids. The only module that names ort.
+//! Runs an ONNX graph on feature ids and tokens. The only module that names ort.
 //!
 //! A database backend has one thread and lives long, so a [`Session`] takes no thread pool, no arena that grows and no
 //! telemetry, and [`Runtime`] refuses a library that would start a thread.
@@ -16,7 +16,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
 use crate::error::{Error, Result, one_line};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, TOKEN_IDS, TOKENS_INPUT};
 
 static RUNTIME: OnceCell<Runtime> = OnceCell::new();
 
@@ -89,10 +89,11 @@ pub fn thread_count() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 
-/// A loaded graph that turns feature ids into logits.
+/// A loaded graph that turns feature ids, and tokens if the manifest asks for them, into logits.
 pub struct Session {
     graph: ort::session::Session,
     input: String,
+    tokens: bool,
     output: String,
     labels: usize,
 }
@@ -119,13 +120,14 @@ impl Session {
         let mut session = Self {
             graph,
             input: manifest.input.name.clone(),
+            tokens: manifest.encoder.tokens.is_some(),
             output: manifest.output.name.clone(),
             labels: manifest.labels.len(),
         };
         session.check_signature()?;
         // A graph may still compute something of another shape than it declares: only a run tells.
         let mut logits = Vec::new();
-        session.run(&[1, 2, 3, 0], 2, &mut logits)?;
+        session.run(&[1, 2, 3, 0], &[1, 1, 1, 2, 0, 2, 3, 0, 3, 0, 0, 0], 2, &mut logits)?;
         if matches!((threads, thread_count()), (Some(before), Some(after)) if after > before) {
             return Err(Error::RuntimeUnsupported {
                 version: runtime.version.clone(),
@@ -137,15 +139,23 @@ impl Session {
 
     /// Runs the graph on `rows` texts at once.
     ///
-    /// `features` holds `rows` lines of equal length, padded with 0; `logits` is replaced by `rows` × labels numbers.
+    /// `features` holds `rows` lines of equal length, padded with 0, and so does `tokens`, in groups of [`TOKEN_IDS`];
+    /// a model without tokens ignores the latter. `logits` is replaced by `rows` × labels numbers.
     ///
     /// # Errors
     /// [`Error::Inference`] when the runtime fails, [`Error::ModelShape`] when the answer has another shape or holds a
     /// number that is not finite.
-    pub fn run(&mut self, features: &[i32], rows: usize, logits: &mut Vec<f32>) -> Result<()> {
-        let width = features.len() / rows.max(1);
-        let input = TensorRef::from_array_view(([rows, width], features)).map_err(inference)?;
-        let outputs = self.graph.run(ort::inputs![self.input.as_str() => input]).map_err(inference)?;
+    pub fn run(&mut self, features: &[i32], tokens: &[i32], rows: usize, logits: &mut Vec<f32>) -> Result<()> {
+        let width = |ids: &[i32]| ids.len() / rows.max(1);
+        let input = TensorRef::from_array_view(([rows, width(features)], features)).map_err(inference)?;
+        let outputs = if self.tokens {
+            let shape = [rows, width(tokens) / TOKEN_IDS, TOKEN_IDS];
+            let tokens = TensorRef::from_array_view((shape, tokens)).map_err(inference)?;
+            self.graph.run(ort::inputs![self.input.as_str() => input, TOKENS_INPUT => tokens])
+        } else {
+            self.graph.run(ort::inputs![self.input.as_str() => input])
+        }
+        .map_err(inference)?;
         let (shape, values) = outputs[self.output.as_str()].try_extract_tensor::<f32>().map_err(inference)?;
         if values.len() != rows * self.labels || shape.len() != 2 {
             return Err(Error::ModelShape(format!(
@@ -163,30 +173,32 @@ impl Session {
     }
 
     fn check_signature(&self) -> Result<()> {
-        for (role, outlets, name, element, width) in [
-            ("input", self.graph.inputs(), &self.input, TensorElementType::Int32, None),
-            ("output", self.graph.outputs(), &self.output, TensorElementType::Float32, Some(self.labels)),
+        let fail = |reason: String| Err(Error::ModelShape(reason));
+        // Dynamic dimensions are -1; the batch dimension has to be one, and so has the length of a line of ids.
+        let logits = [-1, self.labels as i64];
+        let inputs: [(&str, &[i64]); 2] = [(&self.input, &[-1, -1]), (TOKENS_INPUT, &[-1, -1, TOKEN_IDS as i64])];
+        let outputs: [(&str, &[i64]); 1] = [(&self.output, &logits)];
+        for (role, outlets, element, expected) in [
+            ("input", self.graph.inputs(), TensorElementType::Int32, &inputs[..1 + usize::from(self.tokens)]),
+            ("output", self.graph.outputs(), TensorElementType::Float32, &outputs),
         ] {
-            let [outlet] = outlets else {
-                return Err(Error::ModelShape(format!("{} {role}s, expected 1", outlets.len())));
-            };
-            if outlet.name() != name {
-                return Err(Error::ModelShape(format!("{role} is named \"{}\", expected \"{name}\"", outlet.name())));
+            if outlets.len() != expected.len() {
+                return fail(format!("{} {role}s, expected {}", outlets.len(), expected.len()));
             }
-            let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-                return Err(Error::ModelShape(format!("{role} is not a tensor")));
-            };
-            // Dynamic dimensions are -1; the batch dimension has to be one.
-            let fits = *ty == element
-                && shape.len() == 2
-                && shape[0] < 0
-                && width.map_or(shape[1] < 0, |w| shape[1] < 0 || shape[1] == w as i64);
-            if !fits {
-                return Err(Error::ModelShape(format!(
-                    "{role} is {ty:?} {:?}, expected {element:?} [batch, {}]",
-                    &shape[..],
-                    width.map_or_else(|| "features".into(), |w| w.to_string())
-                )));
+            for (outlet, &(name, dimensions)) in outlets.iter().zip(expected) {
+                if outlet.name() != name {
+                    return fail(format!("{role} is named \"{}\", expected \"{name}\"", outlet.name()));
+                }
+                let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+                    return fail(format!("{role} \"{name}\" is not a tensor"));
+                };
+                let fits = *ty == element
+                    && shape.len() == dimensions.len()
+                    && shape.iter().zip(dimensions).all(|(&found, &size)| found < 0 || found == size);
+                if !fits {
+                    let found = &shape[..];
+                    return fail(format!("{role} \"{name}\" is {ty:?} {found:?}, expected {element:?} {dimensions:?}"));
+                }
             }
         }
         Ok(())

@@ -1,13 +1,18 @@
-//! Writes the feature ids of queries: one query a line on standard input, one line of ids on standard output.
+//! Writes what a model sees of queries: one query a line on standard input, one line for it on standard output.
 //!
+//! A line has the feature ids, separated by spaces; with tokens in the encoder's specification, a tab and the ids of
+//! the tokens follow, three a token. With `--words` it has the words behind the tokens instead, separated by tabs.
 //! Training reads its features from here, so that a model is trained on exactly what the extension feeds it.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
-use harca_core::encode::Encoder;
+use harca_core::encode::{Encoded, Encoder};
 use harca_core::manifest::EncoderSpec;
+
+const USAGE: &str = "usage: harca_encode [--words] MANIFEST.json < queries > features";
 
 fn main() -> ExitCode {
     match run() {
@@ -20,25 +25,49 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args_os().nth(1).ok_or("usage: harca_encode MANIFEST.json < queries > features")?;
-    let encoder = Encoder::new(&read_spec(&std::fs::read_to_string(path)?)?)?;
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let wants_words = arguments.first().is_some_and(|first| first == "--words");
+    if wants_words {
+        arguments.remove(0);
+    }
+    let [path] = &arguments[..] else { return Err(USAGE.into()) };
+    let spec = read_spec(&std::fs::read_to_string(path)?)?;
+    if wants_words && spec.tokens.is_none() {
+        return Err("--words needs an encoder with tokens".into());
+    }
+    let encoder = Encoder::new(&spec)?;
     let mut input = io::stdin().lock();
     let mut output = io::BufWriter::new(io::stdout().lock());
     let mut line = String::new();
-    let mut features = Vec::new();
+    let (mut encoded, mut words) = (Encoded::default(), Vec::new());
     loop {
         line.clear();
         if input.read_line(&mut line)? == 0 {
             break;
         }
-        encoder.encode(line.trim_end_matches(['\n', '\r']), &mut features);
-        for (i, id) in features.iter().enumerate() {
-            let gap = if i == 0 { "" } else { " " };
-            write!(output, "{gap}{id}")?;
+        let query = line.trim_end_matches(['\n', '\r']);
+        if wants_words {
+            encoder.words(query, &mut words);
+            output.write_all(words.join("\t").as_bytes())?;
+        } else {
+            encoder.encode(query, &mut encoded);
+            write_ids(&mut output, &encoded.features)?;
+            if spec.tokens.is_some() {
+                output.write_all(b"\t")?;
+                write_ids(&mut output, &encoded.tokens)?;
+            }
         }
         writeln!(output)?;
     }
     output.flush()?;
+    Ok(())
+}
+
+fn write_ids(output: &mut impl Write, ids: &[i32]) -> io::Result<()> {
+    for (i, id) in ids.iter().enumerate() {
+        let gap = if i == 0 { "" } else { " " };
+        write!(output, "{gap}{id}")?;
+    }
     Ok(())
 }
 

@@ -10,8 +10,15 @@ impl Reading<'_> {
         self.out.push(id);
     }
 
+    /// Makes the features of the text that was read.
+    pub(super) fn emit(&mut self) {
+        self.emit_whole();
+        self.emit_templates();
+        self.emit_words();
+    }
+
     /// Features of the text as a whole come first: they survive the cut at `max_features`.
-    pub(super) fn emit_whole(&mut self, ending: u64) {
+    fn emit_whole(&mut self) {
         let c = std::mem::take(&mut self.counts);
         let japanese = c.kana + c.katakana + c.han > 0;
         let script_mix = u64::from(c.kana > 0)
@@ -56,8 +63,8 @@ impl Reading<'_> {
                 self.structure(Kind::Case, 3 << 32 | content.min(2));
             }
         }
-        if ending != 0 {
-            self.structure(Kind::Final, ending);
+        if self.ending != 0 {
+            self.structure(Kind::Final, self.ending);
         }
         if c.latin > 0 && c.content <= 3 && c.function == 0 {
             self.structure(Kind::Noise, 1 << 32 | u64::from(c.longest_consonants.min(8)));
@@ -118,7 +125,7 @@ impl Reading<'_> {
     }
 
     /// n-grams of one to four symbols over each template, in reading order.
-    pub(super) fn emit_templates(&mut self) {
+    fn emit_templates(&mut self) {
         let encoder = self.encoder;
         let limit = self.encoder.max_features;
         for (kind, shortest, longest, template) in
@@ -139,7 +146,7 @@ impl Reading<'_> {
         }
     }
 
-    pub(super) fn emit_words(&mut self) {
+    fn emit_words(&mut self) {
         let encoder = self.encoder;
         let mut previous = 0;
         for &word in &self.s.words {

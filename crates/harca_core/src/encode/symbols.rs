@@ -24,6 +24,9 @@ pub(super) enum Kind {
     WordPair,
     HanPair,
     Trigram,
+    TokenWord,
+    TokenEnding,
+    TokenShape,
 }
 
 /// Classes of the template; every symbol is either one of these or the hash of something kept as written.
@@ -115,6 +118,15 @@ pub(super) fn on_one_row(a: char, b: char) -> bool {
 
 pub(super) fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '\u{2019}' | '\u{02bc}')
+}
+
+/// The one form of marks that differ only in how they are typeset.
+pub(super) fn fold_mark(c: char) -> char {
+    match c {
+        '“' | '”' | '„' | '«' | '»' => '"',
+        '–' | '—' | '―' => '-',
+        c => c,
+    }
 }
 
 pub(super) fn is_cjk(c: char) -> bool {
