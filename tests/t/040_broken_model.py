@@ -39,7 +39,10 @@ def model(called, data=GRAPH, manifest=None, **changes):
     return path
 
 
-own = {"name": "own", "version": "7", "labels": ["short", "long"]}
+# The graphs of this script have one input: they read no tokens.
+bag_alone = {key: value for key, value in MANIFEST["encoder"].items() if key != "tokens"}
+tokens = MANIFEST["encoder"]["tokens"]
+own = {"name": "own", "version": "7", "labels": ["short", "long"], "encoder": bag_alone}
 closed = model("closed")
 flipped = bytearray(GRAPH)
 flipped[len(flipped) // 2] ^= 1
@@ -60,7 +63,10 @@ BROKEN = {  # setting → SQLSTATE of load_model, and a part of the reason
     "an encoder that this version lacks": (model("encoder", encoder={**MANIFEST["encoder"], "id": "other-1"}), "22023", "other-1"),
     "too few labels": (model("few", labels=MANIFEST["labels"][:-1]), "42804", "output"),
     "too many labels": (model("many", labels=[*MANIFEST["labels"], "more"]), "42804", "output"),
-    "another input name": (model("input", input={"name": "tokens", "type": "int32"}), "42804", "tokens"),
+    "another input name": (model("input", input={"name": "ids", "type": "int32"}), "42804", "ids"),
+    "a graph that reads tokens, without tokens": (model("bag", encoder=bag_alone), "42804", "2 inputs"),
+    "tokens for a graph that reads none": (model("no_tokens", linear(1.0, -1.0), **{**own, "encoder": MANIFEST["encoder"]}), "42804", "1 inputs"),
+    "more tokens than the graph has": (model("tokens", encoder={**MANIFEST["encoder"], "tokens": {**tokens, "buckets": 10**6}}), "38000", "ONNX Runtime"),
     "another output name": (model("output", output={"name": "scores", "type": "float32"}), "42804", "scores"),
     "more buckets than the graph has": (model("buckets", encoder={**MANIFEST["encoder"], "buckets": 10**6}), "38000", "ONNX Runtime"),
     "a file name that leads elsewhere": (model("path", file="../../model.onnx"), "22023", "plain file name"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from harca_train.convert import command as convert_command
 from harca_train.errors import TrainingError
 from harca_train.features import REPOSITORY, encode
+from harca_train.settings import DEFAULTS
 from harca_train.workspace import STEPS, Workspace
 
 ABOUT = {
@@ -17,6 +18,7 @@ ABOUT = {
     "quantize": "make the compressed forms",
     "export": "choose a form and write the model folder",
     "evaluate": "measure on held-out sources",
+    "curve": "train on shares of the labelled queries, to see what more of them would bring",
     "report": "write the model card, the stage table and the plots",
     "all": "every step above, in order",
 }
@@ -45,7 +47,7 @@ def _parser():
     classify = commands.add_parser("classify", help="classify standard input, line by line")
     classify.add_argument("--model", type=Path, default=REPOSITORY / "models" / "query_type", help="model folder")
     classify.set_defaults(run=_run_classify)
-    golden = commands.add_parser("golden", help="rewrite the feature ids of a golden vector file of the encoder")
+    golden = commands.add_parser("golden", help="rewrite the ids of a golden vector file of the encoder")
     golden.add_argument("file", type=Path, nargs="?", default=REPOSITORY / "tests" / "data" / "encoder_golden.tsv")
     golden.set_defaults(run=_run_golden)
     convert = commands.add_parser("convert", help="make a model folder of a PyTorch, scikit-learn or Keras model")
@@ -102,13 +104,17 @@ def _run_classify(options):
     lines = [line.rstrip("\n") for line in sys.stdin]
     features = encode(lines, manifest["encoder"])
     for row, line in enumerate(lines):
-        scores = softmax(run(session, features.padded([row])), manifest["calibration"]["temperature"])[0]
+        scores = softmax(run(session, features.inputs([row])), manifest["calibration"]["temperature"])[0]
         print(f"{manifest['labels'][scores.argmax()]:12} {scores.max():.2f}  {line}")
 
 
 def _run_golden(options):
     header, *lines = options.file.read_text(encoding="utf-8").splitlines()
     queries = [line.split("\t")[0] for line in lines]
-    encoded = encode(queries)
-    rows = ["\t".join([query, " ".join(map(str, encoded.row(i)))]) for i, query in enumerate(queries)]
+    encoded = encode(queries, DEFAULTS["encoder"])
+    rows = []
+    for i, query in enumerate(queries):
+        found = encoded.take([i])
+        ids = found.tokens.ravel() if header.endswith("\ttokens") else found.ids
+        rows.append("\t".join([query, " ".join(map(str, ids))]))
     options.file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")

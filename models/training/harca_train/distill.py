@@ -27,18 +27,11 @@ def lesson(settings, dataset, fold, says):
     return rows, np.concatenate([targets, soft, soft]), weights
 
 
-def distill(settings, dataset, fold, says):
-    """Trains the student of `fold` on what its teacher `says`, see `lesson`."""
+def distill(settings, dataset, fold, says, vectors):
+    """Trains the student of `fold` on what its teacher `says`, see `lesson`; `vectors` as `student.train` takes them."""
     rows, targets, weights = lesson(settings, dataset, fold, says)
-    return student.train(
-        dataset.features.take(rows),
-        targets,
-        weights,
-        settings["student"],
-        settings["seed"],
-        settings["encoder"]["buckets"],
-        f"{fold.name}, student on {len(rows)} texts",
-    )
+    name = f"{fold.name}, student on {len(rows)} texts"
+    return student.train(dataset.features.take(rows), targets, weights, settings, name, vectors)
 
 
 def _soften(probabilities, temperature):

@@ -34,10 +34,14 @@ def binary():
 
 
 class Features:
-    """Ragged feature ids of a list of texts: `ids` int64 [total], text i owns `ids[starts[i]:starts[i + 1]]`."""
+    """What the encoder makes of a list of texts, ragged.
 
-    def __init__(self, ids, starts):
-        self.ids, self.starts = ids, starts
+    `ids` int64 [total]: text i owns the feature ids `ids[starts[i]:starts[i + 1]]`. `tokens`, None when the encoder gives
+    no tokens, holds the same for the sequence: int64 [total tokens, 3], text i owns the rows from `token_starts[i]`.
+    """
+
+    def __init__(self, ids, starts, tokens=None, token_starts=None):
+        self.ids, self.starts, self.tokens, self.token_starts = ids, starts, tokens, token_starts
 
     def __len__(self):
         return len(self.starts) - 1
@@ -48,16 +52,16 @@ class Features:
 
     def select(self, rows):
         """Ids, offsets and lengths of the given rows, as an embedding bag wants them: int64 [total], [rows], [rows]."""
-        rows = np.asarray(rows, dtype=np.int64)
-        lengths = self.starts[rows + 1] - self.starts[rows]
-        offsets = (np.cumsum(lengths) - lengths).astype(np.int64)
-        places = np.arange(lengths.sum()) - np.repeat(offsets, lengths) + np.repeat(self.starts[rows], lengths)
+        places, offsets, lengths = _places(self.starts, rows)
         return self.ids[places], offsets, lengths
 
     def take(self, rows):
         """Features of the given rows alone."""
         ids, _, lengths = self.select(rows)
-        return Features(ids, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+        if self.tokens is None:
+            return Features(ids, _starts(lengths))
+        places, _, counts = _places(self.token_starts, rows)
+        return Features(ids, _starts(lengths), self.tokens[places], _starts(counts))
 
     def padded(self, rows, extra=0):
         """Ids of the given rows as the graph takes them, int32 [rows, longest + extra], 0 on the right."""
@@ -67,21 +71,63 @@ class Features:
             matrix[line, :lengths[line]] = self.row(i)
         return matrix
 
+    def padded_tokens(self, rows):
+        """Tokens of the given rows, int32 [rows, longest, 3], 0 on the right."""
+        rows = np.asarray(rows, dtype=np.int64)
+        counts = self.token_starts[rows + 1] - self.token_starts[rows]
+        steps = np.arange(max(1, int(counts.max(initial=1))))
+        places = np.minimum(self.token_starts[rows][:, None] + steps, len(self.tokens) - 1)
+        return np.where((steps < counts[:, None])[:, :, None], self.tokens[places], 0).astype(np.int32)
+
+    def inputs(self, rows):
+        """The inputs of a graph for the given rows: input name → array."""
+        found = {"features": self.padded(rows)}
+        if self.tokens is not None:
+            found["tokens"] = self.padded_tokens(rows)
+        return found
+
 
 def encode(texts, spec=None):
     """Features of `texts` by the encoder specification `spec` (default ENCODER); a line break is read as a space."""
+    spec = spec or ENCODER
+    ids, tokens = [], []
+    for line in _ask(texts, spec):
+        features, _, sequence = line.partition("\t")
+        ids.append(np.array(features.split(), dtype=np.int64))
+        tokens.append(np.array(sequence.split(), dtype=np.int64).reshape(-1, 3))
+    starts = _starts([len(row) for row in ids])
+    if "tokens" not in spec:
+        return Features(np.concatenate(ids), starts)
+    return Features(np.concatenate(ids), starts, np.concatenate(tokens), _starts([len(row) for row in tokens]))
+
+
+def words(texts, spec):
+    """The words behind the tokens of each text, lists of str in the order of the tokens."""
+    return [line.split("\t") for line in _ask(texts, spec, "--words")]
+
+
+def _ask(texts, spec, *options):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as manifest:
-        json.dump(spec or ENCODER, manifest)
+        json.dump(spec, manifest)
         manifest.flush()
         lines = "".join(text.replace("\r", " ").replace("\n", " ") + "\n" for text in texts)
-        done = subprocess.run(
-            [binary(), manifest.name], input=lines.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        command = [binary(), *options, manifest.name]
+        done = subprocess.run(command, input=lines.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode != 0:
         raise TrainingError(done.stderr.decode().strip())
-    rows = done.stdout.decode().splitlines()
+    rows = done.stdout.decode().split("\n")[:-1]
     if len(rows) != len(texts):
         raise TrainingError(f"{len(texts)} texts gave {len(rows)} rows of features")
-    arrays = [np.array(row.split(), dtype=np.int64) for row in rows]
-    starts = np.concatenate([[0], np.cumsum([len(array) for array in arrays])]).astype(np.int64)
-    return Features(np.concatenate(arrays), starts)
+    return rows
+
+
+def _starts(lengths):
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _places(starts, rows):
+    """Where the parts of the given rows lie, where each row starts among them, and how many each has."""
+    rows = np.asarray(rows, dtype=np.int64)
+    lengths = starts[rows + 1] - starts[rows]
+    offsets = (np.cumsum(lengths) - lengths).astype(np.int64)
+    return np.arange(lengths.sum()) - np.repeat(offsets, lengths) + np.repeat(starts[rows], lengths), offsets, lengths

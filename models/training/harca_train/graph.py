@@ -1,4 +1,5 @@
-"""A student as an ONNX graph: int32 `features` [batch, features] to float32 `logits` [batch, labels]."""
+"""A student as an ONNX graph: int32 `features` [batch, features] and `tokens` [batch, tokens, 3] to float32 `logits`
+[batch, labels]."""
 
 import numpy as np
 import onnx
@@ -7,65 +8,128 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 17
 # ONNX Runtime has read this file layout since 1.13; a newer one would only shut older readers out.
 IR_VERSION = 8
+# Nodes that look rows up in a table, and nodes that multiply by dense weights.
+EMBEDDINGS = ["embed", "embed_tokens"]
+DENSE = ["first", "second", "sequence_first", "sequence_second"]
+
+
+class _Graph:
+    """Nodes and constants on their way to a graph; every method gives the name of what it adds."""
+
+    def __init__(self):
+        self.nodes, self.constants = [], {}
+
+    def constant(self, name, value):
+        self.constants[name] = np.asarray(value, order="C")
+        return name
+
+    def node(self, operator, inputs, output, name=None, **attributes):
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=name or output, **attributes))
+        return output
+
+    def rows(self, table, ids, name, node):
+        """Rows of `table` by `ids`. Rows that are zero, as pruning leaves them, are not stored: a list of 16-bit numbers
+        tells where each id's row is, and all ids without one share the zero row."""
+        kept = np.flatnonzero(np.abs(table).sum(axis=1))
+        if len(kept) < 0.9 * len(table) and len(kept) < 2**15:
+            places = np.zeros(len(table), dtype=np.int16)
+            places[kept] = np.arange(1, len(kept) + 1)
+            place = self.node("Gather", [self.constant(f"{name}_places", places), ids], f"{name}_place", axis=0)
+            ids = self.node("Cast", [place], f"{name}_rows", to=TensorProto.INT32)
+            table = np.concatenate([np.zeros((1, table.shape[1]), np.float32), table[kept]])
+        return self.node("Gather", [self.constant(name, table), ids], f"{name}_found", name=node, axis=0)
+
+    def dense(self, weights, layer, value, name):
+        """A linear layer; `weights` are the parameters of a model by their names."""
+        weight = self.constant(f"{name}_weight", weights[f"{layer}.weight"].T)
+        product = self.node("MatMul", [value, weight], f"{name}_product", name=name)
+        return self.node("Add", [product, self.constant(f"{name}_bias", weights[f"{layer}.bias"])], f"{name}_sum")
+
+    def present(self, ids, name):
+        """1.0 where there is an id, 0.0 where there is padding."""
+        sign = self.node("Sign", [ids], f"{name}_sign")
+        return self.node("Cast", [sign], f"{name}_present", to=TensorProto.FLOAT)
+
+    def at_least_one(self, value, name):
+        return self.node("Max", [value, self.constant("one", np.array([1.0], np.float32))], name)
 
 
 def onnx_graph(model, name):
-    """The student `model` in float32, as an ONNX model named `name`.
-
-    Rows of the table that are zero, as pruning leaves them, are not stored: a list of 16-bit numbers tells where each
-    feature's row is, and all features without one share the zero row.
-    """
-    weights = {key: parameter.detach().numpy() for key, parameter in model.named_parameters()}
-    kept = np.flatnonzero(np.abs(weights["table"]).sum(axis=1))
-    constants = {
-        "feature_axis": np.array([1], dtype=np.int64),
-        "one": np.array([1.0], dtype=np.float32),
-        "first_weight": np.ascontiguousarray(weights["first.weight"].T),
-        "first_bias": weights["first.bias"],
-        "second_weight": np.ascontiguousarray(weights["second.weight"].T),
-        "second_bias": weights["second.bias"],
-    }
-    nodes = []
-    rows = "features"
-    if len(kept) < 0.9 * len(weights["table"]) and len(kept) < 2**15:
-        places = np.zeros(len(weights["table"]), dtype=np.int16)
-        places[kept] = np.arange(1, len(kept) + 1)
-        constants["places"] = places
-        constants["table"] = np.concatenate([np.zeros((1, weights["table"].shape[1]), np.float32), weights["table"][kept]])
-        nodes += [
-            helper.make_node("Gather", ["places", "features"], ["place"], axis=0),
-            helper.make_node("Cast", ["place"], ["rows"], to=TensorProto.INT32),
-        ]
-        rows = "rows"
-    else:
-        constants["table"] = weights["table"]
-    nodes += [
-        helper.make_node("Gather", ["table", rows], ["embedded"], name="embed", axis=0),
-        helper.make_node("ReduceSum", ["embedded", "feature_axis"], ["sum"], keepdims=0),
-        helper.make_node("Sign", ["features"], ["present"]),
-        helper.make_node("Cast", ["present"], ["mask"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceSum", ["mask", "feature_axis"], ["count"], keepdims=1),
-        helper.make_node("Max", ["count", "one"], ["positive_count"]),
-        helper.make_node("Sqrt", ["positive_count"], ["scale"]),
-        helper.make_node("Div", ["sum", "scale"], ["bag"]),
-        helper.make_node("MatMul", ["bag", "first_weight"], ["first_product"], name="first"),
-        helper.make_node("Add", ["first_product", "first_bias"], ["dense"]),
-        helper.make_node("Relu", ["dense"], ["hidden"]),
-        helper.make_node("MatMul", ["hidden", "second_weight"], ["second_product"], name="second"),
-        helper.make_node("Add", ["second_product", "second_bias"], ["logits"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
+    """The `student.Student` `model` in float32, as an ONNX model named `name`."""
+    graph = _Graph()
+    graph.constant("axis_1", np.array([1]))
+    graph.constant("axis_2", np.array([2]))
+    graph.constant("axes_1_2", np.array([1, 2]))
+    graph.constant("axes_2_3", np.array([2, 3]))
+    graph.constant("first_of_three", np.array(0))
+    # The weighted mean of the two parts is taken once and for all in their last layers.
+    of_bag = _bag(graph, _weights(model.bag, 1 - model.share))
+    of_sequence = _sequence(graph, _weights(model.sequence, model.share), len(model.sequence.layers))
+    graph.node("Add", [of_bag, of_sequence], "logits")
+    labels = len(model.bag.second.bias)
+    found = helper.make_graph(
+        graph.nodes,
         name,
-        [helper.make_tensor_value_info("features", TensorProto.INT32, ["batch", "features"])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(weights["second.bias"])])],
-        [numpy_helper.from_array(value, key) for key, value in constants.items()],
+        [
+            helper.make_tensor_value_info("features", TensorProto.INT32, ["batch", "features"]),
+            helper.make_tensor_value_info("tokens", TensorProto.INT32, ["batch", "tokens", 3]),
+        ],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", labels])],
+        [numpy_helper.from_array(value, key) for key, value in graph.constants.items()],
     )
     exported = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="pg_harca"
+        found, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="pg_harca"
     )
     onnx.checker.check_model(exported, full_check=True)
     return exported
+
+
+def _bag(graph, weights):
+    embedded = graph.rows(weights["table"], "features", "table", "embed")
+    total = graph.node("ReduceSum", [embedded, "axis_1"], "bag_sum", keepdims=0)
+    count = graph.node("ReduceSum", [graph.present("features", "feature"), "axis_1"], "feature_count", keepdims=1)
+    scale = graph.node("Sqrt", [graph.at_least_one(count, "features_or_one")], "bag_divisor")
+    bag = graph.node("Div", [total, scale], "bag")
+    hidden = graph.node("Relu", [graph.dense(weights, "first", bag, "first")], "bag_hidden")
+    return graph.dense(weights, "second", hidden, "second")
+
+
+def _sequence(graph, weights, layers):
+    word = graph.node("Gather", ["tokens", "first_of_three"], "token_words", axis=2)
+    present = graph.present(word, "token")
+    mask = graph.node("Unsqueeze", [present, "axes_1_2"], "token_mask")
+    embedded = graph.rows(weights["rows"], "tokens", "token_table", "embed_tokens")
+    vectors = graph.node("ReduceSum", [embedded, "axis_2"], "token_vectors", keepdims=0)
+    # Padding has the zero row: the sum needs no mask.
+    columns = graph.node("Transpose", [vectors], "token_columns", perm=[0, 2, 1])
+    # As pictures of height 1: for those the runtime has a faster kernel than for convolutions over one dimension.
+    hidden = graph.node("Unsqueeze", [columns, "axis_2"], "token_picture")
+
+    def convolution(value, layer, name):
+        weight = graph.constant(f"{name}_weight", weights[f"{layer}.weight"][:, :, None])
+        inputs = [value, weight, graph.constant(f"{name}_bias", weights[f"{layer}.bias"])]
+        found = graph.node("Conv", inputs, f"{name}_found", name=name, kernel_shape=[1, 3], pads=[0, 1, 0, 1])
+        found = graph.node("Relu", [found], f"{name}_positive")
+        return graph.node("Mul", [found, mask], f"{name}_masked")
+
+    for number in range(layers):
+        found = convolution(hidden, f"layers.{number}", f"layer_{number + 1}")
+        hidden = graph.node("Add", [hidden, found], f"hidden_{number + 1}")
+    # Not negative anywhere, so that the zeros of padding change neither the maximum nor the sum.
+    hidden = convolution(hidden, "last", "last")
+    most = graph.node("ReduceMax", [hidden], "token_most", axes=[2, 3], keepdims=0)
+    total = graph.node("ReduceSum", [hidden, "axes_2_3"], "token_sum", keepdims=0)
+    count = graph.node("ReduceSum", [present, "axis_1"], "token_count", keepdims=1)
+    mean = graph.node("Div", [total, graph.at_least_one(count, "tokens_or_one")], "token_mean")
+    pooled = graph.node("Concat", [most, mean], "token_pooled", axis=1)
+    hidden = graph.node("Relu", [graph.dense(weights, "first", pooled, "sequence_first")], "sequence_hidden")
+    return graph.dense(weights, "second", hidden, "sequence_second")
+
+
+def _weights(model, share):
+    """Parameters of a part of a student by their names, the last layer at its share of the answer."""
+    weights = {key: parameter.detach().numpy() for key, parameter in model.named_parameters()}
+    return weights | {key: share * weights[key] for key in ("second.weight", "second.bias")}
 
 
 def serialized(model):

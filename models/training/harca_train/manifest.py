@@ -67,7 +67,7 @@ def write_model(
         "training": training,
     }
     check_manifest(manifest)
-    check_graph(onnx_bytes, len(manifest["labels"]), manifest["encoder"]["buckets"])
+    check_graph(onnx_bytes, len(manifest["labels"]), manifest["encoder"])
     for model in forms.values():
         check_golden(model, manifest)
     folder = Path(folder)
@@ -134,12 +134,15 @@ def open_session(model):
         raise TrainingError(f"onnxruntime cannot load the graph: {_first_line(error)}") from error
 
 
-def run(session, features):
-    """Logits float32 [batch, labels] of `features`, feature ids [batch, n]."""
+def run(session, inputs):
+    """Logits float32 [batch, labels] of `inputs`: feature ids [batch, n], or a dictionary of them and of tokens."""
+    if not isinstance(inputs, dict):
+        inputs = {"features": np.asarray(inputs, dtype=np.int32)}
     try:
-        return session.run(["logits"], {"features": np.asarray(features, dtype=np.int32)})[0]
+        return session.run(["logits"], inputs)[0]
     except Exception as error:
-        raise TrainingError(f"the graph fails on {len(features)} rows of features: {_first_line(error)}") from error
+        rows = len(inputs["features"])
+        raise TrainingError(f"the graph fails on {rows} rows of features: {_first_line(error)}") from error
 
 
 def check_manifest(manifest):
@@ -167,12 +170,13 @@ def check_manifest(manifest):
             raise TrainingError(f"golden query {golden['query']!r} has the label {golden['type']!r}, the model has not")
 
 
-def check_graph(onnx_bytes, labels, buckets):
+def check_graph(onnx_bytes, labels, encoder):
     """Raises TrainingError unless the ONNX model `onnx_bytes` keeps the contract of the extension.
 
-    That is: one input `features` int32 [batch, features] and one output `logits` float32 [batch, labels], both batch
-    and features free; operators of ONNX and ONNX-ML alone; no files beside it; finite answers for every id from 0 to
-    `buckets`, and the same answer for a row whether it stands alone, among others or with padding.
+    That is: an input `features` int32 [batch, features], when the specification `encoder` has tokens another one
+    `tokens` int32 [batch, tokens, 3], and one output `logits` float32 [batch, labels], their sizes free but for 3 and
+    the number of labels; operators of ONNX and ONNX-ML alone; no files beside it; finite answers for every id from 0
+    to the number of buckets, and the same answer for a row whether it stands alone, among others or with padding.
     """
     try:
         model = onnx.load_from_string(onnx_bytes)
@@ -188,11 +192,12 @@ def check_graph(onnx_bytes, labels, buckets):
     graph = model.graph
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in graph.initializer):
         raise TrainingError("the graph keeps weights in another file: export it as one file")
-    _check_tensor("input", graph.input, "features", TensorProto.INT32, None)
-    _check_tensor("output", graph.output, "logits", TensorProto.FLOAT, labels)
+    inputs = {"features": [None, None]} | ({"tokens": [None, None, 3]} if "tokens" in encoder else {})
+    _check_tensors("input", graph.input, inputs, TensorProto.INT32)
+    _check_tensors("output", graph.output, {"logits": [None, labels]}, TensorProto.FLOAT)
     session = open_session(onnx_bytes)
-    rows = [[1, 2, 3], [buckets], [buckets, 1, buckets // 2]]
-    alone = [run(session, [row]) for row in rows]
+    lengths = [3, 1, 2]
+    alone = [run(session, _probe(encoder, [length], length)) for length in lengths]
     for logits in alone:
         if logits.shape != (1, labels):
             raise TrainingError(f"the graph gives {list(logits.shape)} for one row, expected [1, {labels}]")
@@ -200,10 +205,23 @@ def check_graph(onnx_bytes, labels, buckets):
     if not np.isfinite(alone).all():
         raise TrainingError("the graph gives logits that are not finite")
     for extra in (0, 5):
-        padded = run(session, [row + [0] * (3 - len(row) + extra) for row in rows])
+        padded = run(session, _probe(encoder, lengths, max(lengths) + extra))
         if not np.allclose(alone, padded, rtol=1e-3, atol=1e-3):
             raise TrainingError("the logits of a row change with the rows beside it or the padding behind it: each row "
                                 "must stand for itself and id 0 count for nothing")
+
+
+def _probe(encoder, lengths, width):
+    """Inputs with a row of ids for each of `lengths`, among them the lowest and the highest, padded to `width`."""
+
+    def padded(buckets):
+        ids = [buckets, 1, buckets // 2]
+        return np.array([ids[:length] + [0] * (width - length) for length in lengths], dtype=np.int32)
+
+    inputs = {"features": padded(encoder["buckets"])}
+    if "tokens" in encoder:
+        inputs["tokens"] = np.repeat(padded(encoder["tokens"]["buckets"])[:, :, None], 3, axis=2)
+    return inputs
 
 
 def check_golden(model, manifest):
@@ -217,7 +235,7 @@ def check_golden(model, manifest):
         found = UNKNOWN
         if _searchable(entry["query"]):
             # Alone, as the extension runs it.
-            found = manifest["labels"][run(session, features.padded([row]))[0].argmax()]
+            found = manifest["labels"][run(session, features.inputs([row]))[0].argmax()]
         if found != entry["type"]:
             raise TrainingError(f"golden query {entry['query']!r} is taken for {found}, expected {entry['type']}")
 
@@ -228,18 +246,29 @@ def _searchable(text):
     return len(letters) > 1 or any(first <= char <= last for char in letters for first, last in HAN)
 
 
-def _check_tensor(role, outlets, name, element, width):
-    if len(outlets) != 1:
-        raise TrainingError(f"the graph has {len(outlets)} {role}s, expected one named {name}")
-    tensor = outlets[0].type.tensor_type
-    sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
-    fits = len(sizes) == 2 and sizes[0] is None and sizes[1] in (None, width)
-    if outlets[0].name != name or tensor.elem_type != element or not fits:
-        found = TensorProto.DataType.Name(tensor.elem_type).lower()
-        shape = ", ".join("any" if size is None else str(size) for size in sizes)
-        wanted = TensorProto.DataType.Name(element).lower()
-        raise TrainingError(f"the {role} is {outlets[0].name}: {found} [{shape}], "
-                            f"expected {name}: {wanted} [any, {width or 'any'}]")
+def _check_tensors(role, outlets, expected, element):
+    """`expected` maps the names of the inputs or outputs to their shapes, None where a size is free."""
+    found = {outlet.name: outlet.type.tensor_type for outlet in outlets}
+    if found.keys() != expected.keys():
+        raise TrainingError(f"the {role}s of the graph are {_listed(found)}, expected {_listed(expected)}")
+    for name, shape in expected.items():
+        tensor = found[name]
+        sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
+        # A size that is known may be left open by the graph; one that is free may not be fixed.
+        fits = len(sizes) == len(shape) and all(size in (None, wanted) for size, wanted in zip(sizes, shape))
+        if tensor.elem_type != element or not fits:
+            kind = TensorProto.DataType.Name(tensor.elem_type).lower()
+            wanted = TensorProto.DataType.Name(element).lower()
+            raise TrainingError(f"the {role} is {name}: {kind} {_shape(sizes)}, "
+                                f"expected {name}: {wanted} {_shape(shape)}")
+
+
+def _listed(names):
+    return ", ".join(sorted(names)) or "none"
+
+
+def _shape(sizes):
+    return "[" + ", ".join("any" if size is None else str(size) for size in sizes) + "]"
 
 
 def _short(text):

@@ -5,11 +5,12 @@ import io
 import numpy as np
 import torch
 
-from harca_train import distill, evaluate, export, features, prune, quantize, report, student, teach
+from harca_train import curve, distill, evaluate, export, features, prune, quantize, report, student, teach
 from harca_train.corpus import Splits
 from harca_train.dataset import Dataset, prepare
 from harca_train.errors import TrainingError
 from harca_train.pretrained import Pretrained
+from harca_train.vectors import Vocabulary, WordVectors
 from harca_train.workspace import STEPS, read_json, write_json
 
 
@@ -20,6 +21,7 @@ class Pipeline:
         self.workspace, self.settings, self.out = workspace, workspace.settings, out
         self._dataset = None
         self._folds = None
+        self._vectors = None
         # Fixed, because sums depend on how they are divided among threads.
         torch.set_num_threads(2)
         torch.use_deterministic_algorithms(True)
@@ -57,11 +59,12 @@ class Pipeline:
     def distill(self, folder):
         """Trains the template models and the students."""
         for fold in self._missing(folder):
-            template = teach.teach_templates(self.settings, self.encoded, fold)
+            vectors = self.vectors(fold)
+            template = teach.teach_templates(self.settings, self.encoded, fold, vectors)
             save_arrays(self._file(folder, fold, "npz"), template)
             says = self.teacher_of(fold)
             self._say(fold, "teacher", says("written")[fold.held].argmax(axis=1))
-            self._keep(folder, fold, distill.distill(self.settings, self.encoded, fold, says))
+            self._keep(folder, fold, distill.distill(self.settings, self.encoded, fold, says, vectors))
 
     def prune(self, folder):
         """Prunes the students."""
@@ -101,6 +104,11 @@ class Pipeline:
         """Measures everything on held-out sources."""
         write_json(folder / "metrics.json", evaluate.evaluate(self))
 
+    def curve(self, folder):
+        """Measures how much more labels help."""
+        if not (folder / "curve.json").exists():
+            write_json(folder / "curve.json", curve.curve(self))
+
     def report(self, folder):
         """Writes the card, the stage table and the plots into the model folder."""
         report.report(self)
@@ -121,6 +129,16 @@ class Pipeline:
         if self.dataset.features is None:
             self.dataset.features = features.encode(self.dataset.texts, self.settings["encoder"])
         return self.dataset
+
+    def vectors(self, fold):
+        """Pretrained vectors of the token table for the models of `fold`, None without a pretrained encoder."""
+        if not self.settings["teacher"]["models"]:
+            return None
+        if self._vectors is None:
+            encoder, pieces = self.settings["encoder"], self.settings["student"]["sequence"]["vocabulary"]
+            vocabulary = Vocabulary(self.dataset.texts, self.encoded.features, encoder)
+            self._vectors = WordVectors(Pretrained(0), vocabulary, encoder, pieces)
+        return self._vectors.table(fold.seen(self.dataset))
 
     def folds(self):
         """Every fold, then the whole."""
@@ -144,11 +162,7 @@ class Pipeline:
 
     def model(self, step, fold):
         """The student of `fold` after `step` (distill or prune)."""
-        state = torch.load(self._existing(step, fold, "pt"), weights_only=True)
-        buckets, width = state["table"].shape
-        model = student.Student(buckets - 1, len(state["second.bias"]), width, len(state["first.bias"]))
-        model.load_state_dict(state)
-        return model.eval()
+        return student.load(self._existing(step, fold, "pt"), self.settings["student"])
 
     def logits(self, fold):
         """Logits of every labelled query by each form of the student of `fold`: form → [2, labelled, labels].

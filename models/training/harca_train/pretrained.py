@@ -58,6 +58,7 @@ class Pretrained:
         reader = _Reader((Path(package.origin).parent / "e5-small-q4.bin").read_bytes())
         self.bos, self.eos = reader.bos, reader.eos
         self._translation, self._tokenizer = reader.translation, reader.tokenizer
+        self.vocabulary = reader.vocabulary
         self.words = reader.quantized("emb.word", reader.width)
         self.positions = reader.floats("emb.pos").view(-1, reader.width) + reader.floats("emb.type")[:reader.width]
         self.norm = nn.LayerNorm(reader.width, eps=reader.epsilon)
@@ -75,6 +76,25 @@ class Pretrained:
         cleaned = [re.sub(" {2,}", " ", text.translate(self._translation)) for text in texts]
         encoded = self._tokenizer.encode_batch(cleaned, add_special_tokens=False)
         return [[self.bos, *one.ids[:MAX_TOKENS - 2], self.eos] for one in encoded]
+
+    def common_words(self, count):
+        """The `count` most frequent pieces that are words, in lower case, with the logarithm of their frequency."""
+        found = {}
+        for piece, score in self.vocabulary:
+            word = piece.removeprefix("▁").lower()
+            whole = word != piece or not word.isascii()
+            if whole and word.isalpha():
+                found[word] = max(score, found.get(word, score))
+        return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:count]
+
+    def word_vectors(self, words):
+        """A vector for each word: the mean of its pieces' input embeddings, centred; float32 [words, width]."""
+        centre = self.words.mean(0)
+        found = torch.zeros(len(words), self.width)
+        for row, tokens in enumerate(self.tokens(words)):
+            if len(tokens) > 2:
+                found[row] = self.words[tokens[1:-1]].mean(0) - centre
+        return (found / self.words.std()).numpy()
 
     def states(self, texts):
         """States of all `texts` after the frozen layers."""
@@ -121,8 +141,8 @@ class _Reader:
         self.translation = self._translation_table(place + 8, rules)
         place += 8 + rules_size
         self._tensors = self._directory(place)
-        vocabulary = [(blob[offsets[i]:offsets[i + 1]].decode(), float(scores[i])) for i in range(pieces)]
-        self.tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=unknown))
+        self.vocabulary = [(blob[offsets[i]:offsets[i + 1]].decode(), float(scores[i])) for i in range(pieces)]
+        self.tokenizer = Tokenizer(models.Unigram(self.vocabulary, unk_id=unknown))
         self.tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
 
     def _translation_table(self, place, rules):

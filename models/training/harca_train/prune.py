@@ -1,8 +1,8 @@
 """The step `prune`: takes out what the student can do without, and lets it recover.
 
-Structured: whole table rows with the smallest norms go, so that the file shrinks. Magnitude: the smallest of the
-remaining weights become zero (Han et al., "Learning both Weights and Connections", 2015), which shrinks only what is
-compressed afterwards. Fine-tuning follows with what is gone held at zero.
+Structured: whole table rows go, those that matter least to the texts of training, so that the file shrinks. Magnitude:
+the smallest of the remaining dense weights become zero (Han et al., "Learning both Weights and Connections", 2015), which
+shrinks only what is compressed afterwards. Fine-tuning follows with what is gone held at zero.
 """
 
 import copy
@@ -10,7 +10,7 @@ import copy
 import numpy as np
 import torch
 
-from harca_train import student
+from harca_train import bag, sequence
 from harca_train.distill import lesson
 
 
@@ -19,41 +19,54 @@ def prune(settings, dataset, fold, says, model):
 
     `says` is the teacher, as `lesson` takes it.
     """
-    options = settings["prune"]
+    options, seed = settings["prune"], settings["seed"]
     model = copy.deepcopy(model)
-    with torch.no_grad():
-        norms = model.table.norm(dim=1).numpy()
-        used = np.flatnonzero(norms)
-        gone = used[np.argsort(norms[used], kind="stable")[:int(options["rows"] * len(used))]]
-        # Rows that training never touched stay zero as well: fine-tuning sees the same texts.
-        frozen = norms == 0
-        frozen[gone] = True
-        model.table[torch.from_numpy(frozen)] = 0.0
-    counts = {"table rows": len(norms) - 1, "used": len(used), "kept": len(used) - len(gone)}
+    rows, targets, weights = lesson(settings, dataset, fold, says)
+    features = dataset.features.take(rows)
+    counts = {}
+    frozen = _drop_rows(model.bag.table, options["rows"], counts, "feature rows")
+    used = np.bincount(features.tokens.ravel(), minlength=len(model.sequence.rows))
+    frozen_tokens = _drop_rows(model.sequence.rows, options["token_rows"], counts, "token rows", np.sqrt(used + 0.1))
     masks = {}
     if options["weights"]:
         for name in ("first", "second"):
-            weight = getattr(model, name).weight
+            weight = getattr(model.bag, name).weight
             limit = torch.quantile(weight.abs().flatten(), options["weights"])
             masks[name] = weight.abs() >= limit
             counts[f"weights of the {name} layer kept"] = int(masks[name].sum())
     if options["epochs"]:
-        rows, targets, weights = lesson(settings, dataset, fold, says)
         learner = settings["student"] | {
             "epochs": options["epochs"],
             "rate": settings["student"]["rate"] * options["rate"],
             "table_rate": settings["student"]["table_rate"] * options["rate"],
         }
-        model = student.train(
-            dataset.features.take(rows),
-            targets,
-            weights,
-            learner,
-            settings["seed"],
-            settings["encoder"]["buckets"],
-            f"{fold.name}, fine-tuning after pruning",
-            model=model,
-            frozen_rows=frozen,
-            masks=masks,
+        name = f"{fold.name}, fine-tuning after pruning"
+        taught = (features, targets, weights)
+        buckets = settings["encoder"]["buckets"]
+        bag.train(*taught, learner, seed, buckets, f"{name}, bag", model=model.bag, frozen_rows=frozen, masks=masks)
+        options = settings["student"]["sequence"] | {
+            "epochs": options["epochs"],
+            "rate": settings["student"]["sequence"]["rate"] * options["rate"],
+        }
+        buckets = settings["encoder"]["tokens"]["buckets"]
+        sequence.train(
+            *taught, options, seed, buckets, f"{name}, sequence", model=model.sequence, frozen=frozen_tokens
         )
-    return model, counts
+    return model.eval(), counts
+
+
+def _drop_rows(table, share, counts, name, importance=1.0):
+    """Makes a `share` of the rows of `table` zero, those of the smallest norm times `importance`.
+
+    Returns which rows are zero now, bool; rows that were zero before stay so in fine-tuning, which sees the same texts.
+    """
+    norms = table.detach().norm(dim=1).numpy()
+    used = np.flatnonzero(norms)
+    order = np.argsort((norms * importance)[used], kind="stable")
+    gone = used[order[:int(share * len(used))]]
+    frozen = norms == 0
+    frozen[gone] = True
+    with torch.no_grad():
+        table[torch.from_numpy(frozen)] = 0.0
+    counts |= {name: len(norms) - 1, f"{name} used": len(used), f"{name} kept": len(used) - len(gone)}
+    return frozen

@@ -5,9 +5,9 @@ The forms come from onnxruntime's own tools (onnxruntime.quantization, onnxrunti
 - `fp32`: the unpruned student, the parent that the others are compared with;
 - `pruned`: the pruned student in float32;
 - `fp16`: pruned, weights and arithmetic in half precision;
-- `int8 table`: pruned, the table in 8 bits, the two dense layers (a few kilobytes) in float32;
-- `int8 dynamic`: pruned, all weights in 8 bits, activations scaled at run time;
-- `int8 static`: pruned, all weights in 8 bits, scales of the activations from calibration data.
+- `int8 table`: pruned, the two tables in 8 bits, the layers (some tens of kilobytes) in float32;
+- `int8 dynamic`: pruned, tables and dense layers in 8 bits, activations scaled at run time;
+- `int8 static`: pruned, tables and dense layers in 8 bits, scales of the activations from calibration data.
 
 The rule: of the forms that meet `max_bytes`, `min_ratio` (times smaller than the parent), `max_loss` (macro-F1 below
 the parent's, over the held-out folds) and `max_batch_difference`, the fastest for one query; within 2 % of the fastest,
@@ -26,7 +26,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from harca_train.errors import TrainingError
-from harca_train.graph import onnx_graph, serialized
+from harca_train.graph import DENSE, EMBEDDINGS, onnx_graph, serialized
 from harca_train.manifest import open_session, run
 
 PARENT = "fp32"
@@ -34,7 +34,7 @@ PARENT = "fp32"
 
 class _Calibration(CalibrationDataReader):
     def __init__(self, features):
-        self._batches = iter([{"features": features.padded(range(i, i + 1))} for i in range(len(features))])
+        self._batches = iter([features.inputs([i]) for i in range(len(features))])
 
     def get_next(self):
         return next(self._batches, None)
@@ -58,16 +58,16 @@ def forms(parent, pruned, name, calibration):
             return serialized(onnx.load(target))
 
         common = {"weight_type": QuantType.QInt8}
-        quantize_dynamic(source, target, op_types_to_quantize=["Gather"], nodes_to_quantize=["embed"], **common)
+        quantize_dynamic(source, target, op_types_to_quantize=["Gather"], nodes_to_quantize=EMBEDDINGS, **common)
         made["int8 table"] = result()
-        quantize_dynamic(source, target, nodes_to_quantize=["embed", "first", "second"], per_channel=True, **common)
+        quantize_dynamic(source, target, nodes_to_quantize=EMBEDDINGS + DENSE, per_channel=True, **common)
         made["int8 dynamic"] = result()
         quantize_static(
             source,
             target,
             _Calibration(calibration),
             quant_format=QuantFormat.QDQ,
-            nodes_to_quantize=["embed", "first", "second"],
+            nodes_to_quantize=EMBEDDINGS + DENSE,
             per_channel=True,
             **common,
         )
@@ -81,7 +81,7 @@ def logits_of(model, features):
     order = np.argsort(np.diff(features.starts), kind="stable")
     found = []
     for begin in range(0, len(order), 64):
-        found.append(run(session, features.padded(order[begin:begin + 64])))
+        found.append(run(session, features.inputs(order[begin:begin + 64])))
     logits = np.concatenate(found)
     result = np.empty_like(logits)
     result[order] = logits
@@ -91,7 +91,7 @@ def logits_of(model, features):
 def latency(model, features, rounds=3):
     """Microseconds of one query alone, p50 and p95, and queries a second in batches of 64; features ready made."""
     session = open_session(model)
-    single = [features.padded([i]) for i in range(len(features))]
+    single = [features.inputs([i]) for i in range(len(features))]
     for one in single[:50]:
         run(session, one)
     best = None
@@ -99,16 +99,16 @@ def latency(model, features, rounds=3):
         times = []
         for one in single:
             begin = time.perf_counter_ns()
-            session.run(["logits"], {"features": one})
+            session.run(["logits"], one)
             times.append((time.perf_counter_ns() - begin) / 1000)
         found = np.percentile(times, [50, 95])
         best = found if best is None or found[0] < best[0] else best
-    batches = [features.padded(range(i, min(i + 64, len(features)))) for i in range(0, len(features), 64)]
+    batches = [features.inputs(range(i, min(i + 64, len(features)))) for i in range(0, len(features), 64)]
     rate = 0.0
     for _ in range(rounds):
         begin = time.perf_counter()
         for batch in batches:
-            session.run(["logits"], {"features": batch})
+            session.run(["logits"], batch)
         rate = max(rate, len(features) / (time.perf_counter() - begin))
     return {"p50": round(float(best[0]), 2), "p95": round(float(best[1]), 2), "batched_rate": round(rate)}
 
@@ -116,8 +116,8 @@ def latency(model, features, rounds=3):
 def batch_difference(model, features):
     """Largest difference between the logits of a text alone and in a batch of 64, by the ONNX model `model`."""
     session = open_session(model)
-    alone = np.concatenate([run(session, features.padded([i])) for i in range(len(features))])
-    batches = [run(session, features.padded(range(i, min(i + 64, len(features))))) for i in range(0, len(features), 64)]
+    alone = np.concatenate([run(session, features.inputs([i])) for i in range(len(features))])
+    batches = [run(session, features.inputs(range(i, min(i + 64, len(features))))) for i in range(0, len(features), 64)]
     return float(np.abs(alone - np.concatenate(batches)).max())
 
 

@@ -18,18 +18,21 @@ def report(pipeline):
     figures = read_json(workspace.folder("evaluate") / "metrics.json")
     choice = read_json(workspace.folder("export") / "choice.json")
     table = stages(pipeline, choice)
-    text = "\n".join([*quality_lines(figures), "", *form_lines(figures), "", *stage_lines(table)])
+    growth = read_json(workspace.folder("curve") / "curve.json")
+    parts = [quality_lines(figures, pipeline.dataset.labels), curve_lines(growth), form_lines(figures), stage_lines(table)]
+    text = "\n\n".join("\n".join(lines) for lines in parts)
     print(text)
     plots = pipeline.out / "plots"
     plots.mkdir(parents=True, exist_ok=True)
     plot_reliability(figures, plots / "reliability.svg")
+    plot_curve(growth, figures, plots / "curve.svg")
     plot_stages(table, plots / "stages.svg")
     plot_confusion(figures, pipeline.dataset.labels, plots / "confusion.svg")
     write_card(pipeline.out / "MODEL_CARD.md", pipeline.settings, text)
 
 
-def quality_lines(figures):
-    """Markdown lines: macro-F1 and accuracy per language and source, F1 per label, confusion, calibration."""
+def quality_lines(figures, labels):
+    """Markdown lines: macro-F1 and accuracy per language and source, confusion, F1 per label, calibration."""
     head = "| held-out queries | number | macro-F1 | plain | accuracy | plain |"
     lines = [head, "|---|---|---|---|---|---|"]
     for name, row in {"all": figures["overall"][figures["form"]], **figures["languages"]}.items():
@@ -39,6 +42,9 @@ def quality_lines(figures):
     lines += ["", "| source | number | accuracy | plain |", "|---|---|---|---|"]
     for name, row in figures["sources"].items():
         lines.append(f"| {name} | {row['queries']} | {row['accuracy']:.3f} | {row['accuracy_plain']:.3f} |")
+    lines += ["", "| true \\ found | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
+    for label, row in zip(labels, figures["confusion"]):
+        lines.append(f"| {label} | " + " | ".join(map(str, row)) + " |")
     f1 = ", ".join(f"{name} {value:.3f}" for name, value in figures["class_f1"].items())
     error = figures["calibration_error"]
     lines += [
@@ -48,6 +54,12 @@ def quality_lines(figures):
         f"{error['written']:.3f} after, {error['plain']:.3f} on plain text.",
     ]
     return lines
+
+
+def curve_lines(growth):
+    """Markdown lines: the learning curve of a template model."""
+    lines = ["| labelled queries | macro-F1 | accuracy |", "|---|---|---|"]
+    return lines + [f"| {row['labelled']:,} | {row['macro_f1']:.3f} | {row['accuracy']:.3f} |" for row in growth]
 
 
 def form_lines(figures):
@@ -92,6 +104,18 @@ def plot_reliability(figures, path):
     axes.bar(sure, share, width=0.04, color="0.85", label="share of the queries")
     axes.plot(sure, right, marker="o", markersize=4, label="held-out accuracy")
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0.2, 1.02), ylim=(0, 1.02))
+    axes.legend()
+    _save(figure, path)
+
+
+def plot_curve(growth, figures, path):
+    """Macro-F1 of template models over the number of labels, beside the teacher and the student of all of them."""
+    figure, axes = pyplot.subplots(figsize=(5, 3.4))
+    axes.plot([row["labelled"] for row in growth], [row["macro_f1"] for row in growth], marker="o", label="labels alone")
+    for name, style in (("teacher", "--"), (figures["form"], "-")):
+        shown = "teacher" if name == "teacher" else "shipped student"
+        axes.axhline(figures["overall"][name]["macro_f1"], linestyle=style, color="0.4", linewidth=1, label=shown)
+    axes.set(xscale="log", xlabel="labelled queries", ylabel="macro-F1 on held-out sources")
     axes.legend()
     _save(figure, path)
 

@@ -24,7 +24,8 @@ DEFAULTS = {
         # Phrases cut out of the queries themselves, per query.
         "cuts": 0.5,
     },
-    "encoder": {"id": "harca-template-1", "buckets": 16384, "max_features": 512, "max_chars": 512},
+    "encoder": {"id": "harca-template-1", "buckets": 16384, "max_features": 512, "max_chars": 512,
+                "tokens": {"buckets": 24576, "max_tokens": 64}},  # fmt: skip
     "groups": {},
     "folds": {"groups": [], "count": 8},
     # Made-up queries of each kind; they carry the labels of the query types and are for that task alone.
@@ -65,9 +66,29 @@ DEFAULTS = {
         # Unlabelled texts that the teacher is less sure of are left out; the weight of the others.
         "confidence_bar": 0.5,
         "pseudo_weight": 1.0,
+        # The part that reads tokens in their order.
+        "sequence": {
+            # Its weight in the answer.
+            "share": 0.4,
+            "width": 32,
+            "layers": 3,
+            "channels": 64,
+            "hidden": 48,
+            "epochs": 4,
+            "batch": 256,
+            "rate": 2e-3,
+            "row_decay": 0.05,
+            # Shares left out in training: tokens, what was learnt of a word beyond its pretrained vector, units.
+            "token_drop": 0.15,
+            "row_drop": 0.3,
+            "dropout": 0.2,
+            "smoothing": 0.03,
+            # Words that get their pretrained vector though no text has them.
+            "vocabulary": 40000,
+        },
     },
     # Shares of table rows and of dense weights that are taken out; then epochs of fine-tuning at this share of the rate.
-    "prune": {"rows": 0.5, "weights": 0.3, "epochs": 1, "rate": 0.3},
+    "prune": {"rows": 0.4, "token_rows": 0.35, "weights": 0.3, "epochs": 2, "rate": 0.3},
     "quantize": {"max_bytes": 1_000_000, "min_ratio": 4.0, "max_loss": 0.005, "max_batch_difference": 1e-4},
     # Queries that the model must get right, pairs of text and label; and whether model.ort is written beside model.onnx.
     "golden": [],

@@ -1,111 +1,52 @@
-"""The student: an embedding bag over feature ids and two dense layers, small enough to answer in microseconds."""
+"""The student: a bag of features and a sequence of tokens, which err in different places; small enough to answer in
+microseconds. Each part learns by itself, and a weighted mean of their logits is the answer."""
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
-from harca_train.progress import progress
+from harca_train import bag, sequence
 
 
 class Student(nn.Module):
-    """Sum of the embeddings of a text's features over the square root of their number, then two dense layers."""
+    """A `bag.Bag` and a `sequence.Sequence` over the same labels; `share` is the weight of the sequence's logits."""
 
-    def __init__(self, buckets, labels, width, hidden):
+    def __init__(self, bag_part, sequence_part, share):
         super().__init__()
-        # Rows start at zero, so that a feature never seen in training adds nothing; row 0 stands for padding.
-        self.table = nn.Parameter(torch.zeros(buckets + 1, width))
-        self.first = nn.Linear(width, hidden)
-        self.second = nn.Linear(hidden, labels)
-
-    @property
-    def buckets(self):
-        """Number of feature ids the table has rows for, padding aside."""
-        return len(self.table) - 1
-
-    def forward(self, ids, offsets, weights, dropout=0.0):
-        """Logits [texts, labels] of ragged `ids` [total], which start at `offsets` and count `weights` [total]."""
-        bag = functional.embedding_bag(ids, self.table, offsets, mode="sum", per_sample_weights=weights)
-        bag = functional.dropout(bag, dropout, self.training)
-        hidden = functional.dropout(functional.relu(self.first(bag)), dropout, self.training)
-        return self.second(hidden)
+        self.bag, self.sequence, self.share = bag_part, sequence_part, share
 
 
-def pooling_weights(ids, lengths, buckets, drops=None, chance=None):
-    """Weight of each feature, float32 [total]; `drops` = (structure, words) are the shares left out in training."""
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    keep = np.ones(len(ids), dtype=np.float32)
-    if drops:
-        # The encoder hashes structure to the lower half of the ids and words to the upper one.
-        rates = np.where(ids > buckets // 2, drops[1], drops[0])
-        keep = (chance.random(len(ids)) >= rates).astype(np.float32)
-    counts = np.maximum(np.bincount(rows, weights=keep, minlength=len(lengths)), 1.0)
-    return torch.from_numpy((keep / np.sqrt(counts[rows])).astype(np.float32))
+def train(features, targets, weights, settings, name, vectors=None, seed=0):
+    """Fits a student to `targets` [texts, labels], probabilities, with text `weights` [texts].
 
-
-def train(features, targets, weights, settings, seed, buckets, name, model=None, frozen_rows=None, masks=None):
-    """Fits a student to `targets` [texts, labels], probabilities, with row `weights` [texts]; the seed decides all.
-
-    `model` goes on from a trained one; `frozen_rows` (bool [buckets + 1]) are table rows that stay zero, and `masks`
-    (layer name → bool, of its weight's shape) the weights that may differ from zero.
+    `settings` has the tables encoder and student; `vectors` are pretrained vectors of the token table or None; `seed`
+    is added to that of the settings, and the two decide all.
     """
-    torch.manual_seed(seed)
-    chance = np.random.default_rng(seed)
-    model = model or Student(buckets, targets.shape[1], settings["width"], settings["hidden"])
-    dense = [*model.first.parameters(), *model.second.parameters()]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [model.table], "weight_decay": settings["table_decay"], "lr": settings["table_rate"]},
-            {"params": dense, "weight_decay": 0.01},
-        ],
-        lr=settings["rate"],
+    options, encoder, seed = settings["student"], settings["encoder"], settings["seed"] + seed
+    lesson = (features, targets, weights)
+    parts = (
+        bag.train(*lesson, options, seed, encoder["buckets"], f"{name}, bag"),
+        sequence.train(
+            *lesson, options["sequence"], seed, encoder["tokens"]["buckets"], f"{name}, sequence", vectors=vectors
+        ),
     )
-    batch, epochs = settings["batch"], settings["epochs"]
-    steps = epochs * -(-len(features) // batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: max(0.02, 1 - step / steps))
-    targets = torch.from_numpy(np.asarray(targets, dtype=np.float32))
-    weights = torch.from_numpy(np.asarray(weights, dtype=np.float32))
-    drops = (settings["structure_drop"], settings["word_drop"])
-    frozen = None if frozen_rows is None else torch.from_numpy(frozen_rows)
-    _mask(model, masks)
-    model.train()
-    for epoch in range(epochs):
-        shuffled = chance.permutation(len(features))
-        for begin in progress(range(0, len(shuffled), batch), f"{name}, epoch {epoch + 1}"):
-            rows = shuffled[begin:begin + batch]
-            ids, offsets, lengths = features.select(rows)
-            scale = pooling_weights(ids, lengths, buckets, drops, chance)
-            logits = model(torch.from_numpy(ids), torch.from_numpy(offsets), scale, settings["dropout"])
-            loss = functional.cross_entropy(
-                logits, targets[rows], reduction="none", label_smoothing=settings["smoothing"]
-            )
-            loss = (loss * weights[rows]).sum() / weights[rows].sum()
-            optimiser.zero_grad()
-            loss.backward()
-            if frozen is not None:
-                model.table.grad[frozen] = 0.0
-            optimiser.step()
-            schedule.step()
-            _mask(model, masks)
-    with torch.no_grad():
-        model.table[0] = 0.0
-        if frozen is not None:
-            model.table[frozen] = 0.0
-    return model.eval()
-
-
-def _mask(model, masks):
-    with torch.no_grad():
-        for layer, mask in (masks or {}).items():
-            getattr(model, layer).weight.mul_(mask)
+    return Student(*parts, options["sequence"]["share"]).eval()
 
 
 def logits_of(model, features):
     """Logits of all texts, float32 [texts, labels]."""
-    parts = [np.zeros((0, model.second.out_features), dtype=np.float32)]
-    with torch.no_grad():
-        for begin in range(0, len(features), 2048):
-            ids, offsets, lengths = features.select(range(begin, min(begin + 2048, len(features))))
-            scale = pooling_weights(ids, lengths, model.buckets)
-            parts.append(model(torch.from_numpy(ids), torch.from_numpy(offsets), scale).numpy())
-    return np.concatenate(parts)
+    of_bag, of_sequence = bag.logits_of(model.bag, features), sequence.logits_of(model.sequence, features)
+    return (1 - model.share) * of_bag + model.share * of_sequence
+
+
+def load(path, options):
+    """The student whose state was saved at `path`; `options` are the settings student."""
+    state = torch.load(path, weights_only=True)
+    buckets, width = state["bag.table"].shape
+    labels = len(state["bag.second.bias"])
+    model = Student(
+        bag.Bag(buckets - 1, labels, width, len(state["bag.first.bias"])),
+        sequence.Sequence(len(state["sequence.rows"]) - 1, labels, options["sequence"]),
+        options["sequence"]["share"],
+    )
+    model.load_state_dict(state)
+    return model.eval()

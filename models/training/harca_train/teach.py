@@ -5,6 +5,8 @@ which err in different places; its answer is the weighted mean of their probabil
 nothing of the core's encoder; the second are trained with the student.
 """
 
+import copy
+
 import numpy as np
 
 from harca_train import student, teacher
@@ -36,6 +38,18 @@ class Fold:
 
         self.made = np.array([i for i, query in enumerate(dataset.made) if usable(query)], dtype=np.int64)
         self.pool = np.array([i for i, query in enumerate(dataset.pool) if usable(query)], dtype=np.int64)
+
+    def share(self, share, seed):
+        """This fold with a random `share` of the labelled queries that it learns from."""
+        part = copy.copy(self)
+        chance = np.random.default_rng(seed)
+        part.trained = np.sort(chance.choice(self.trained, round(share * len(self.trained)), replace=False))
+        return part
+
+    def seen(self, dataset):
+        """Numbers of the rows that a model of this fold may learn from, labelled or not."""
+        views = [row for i in self.trained for row in dataset.views[i]]
+        return np.concatenate([views, dataset.made_rows[self.made], dataset.pool_rows[0, self.pool]]).astype(np.int64)
 
     def hard(self, dataset, synthetic_weight):
         """Rows with known labels: their numbers, certain probabilities, and weights."""
@@ -72,21 +86,25 @@ def teach(settings, dataset, fold, pretrained, states):
     return {name: total / options["models"] for name, total in logits.items()}
 
 
-def teach_templates(settings, dataset, fold):
+def teach_templates(settings, dataset, fold, vectors):
     """Trains the template models of `fold`; their mean probabilities of `written`, `plain`, `pool`, `pool_plain`."""
     options = settings["template"]
-    rows, targets, weights = fold.hard(dataset, settings["student"]["synthetic_weight"])
-    learner = settings["student"] | {"epochs": options["epochs"]}
-    hard = dataset.features.take(rows)
     views = _views(dataset)
     sums = {name: 0.0 for name in views}
     for number in range(options["models"]):
-        name = f"{fold.name}, template model {number + 1}"
-        seed, buckets = settings["seed"] + number, settings["encoder"]["buckets"]
-        model = student.train(hard, targets, weights, learner, seed, buckets, name)
+        model = template(settings, dataset, fold, vectors, f"{fold.name}, template model {number + 1}", number)
         for view, places in views.items():
             sums[view] = sums[view] + softmax(student.logits_of(model, dataset.features.take(places)))
     return {name: total / options["models"] for name, total in sums.items()}
+
+
+def template(settings, dataset, fold, vectors, name, seed=0):
+    """A template model of `fold`: a student of the labels alone; `vectors` and `seed` as `student.train` takes them."""
+    rows, targets, weights = fold.hard(dataset, settings["student"]["synthetic_weight"])
+    epochs = {"epochs": settings["template"]["epochs"]}
+    learner = settings["student"] | epochs | {"sequence": settings["student"]["sequence"] | epochs}
+    learner = settings | {"student": learner}
+    return student.train(dataset.features.take(rows), targets, weights, learner, name, vectors, seed)
 
 
 def answer(pretrained, template, view, settings):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from harca_train.batches import by_length
 from harca_train.progress import progress
 
 
@@ -60,7 +61,7 @@ def train(pretrained, states, views, targets, weights, settings, seed, name):
     model.train()
     for epoch in range(settings["epochs"]):
         drawn = np.array([rows[max(0, chance.integers(-1, len(rows)))] for rows in views])
-        for texts in progress(_batches(states.lengths()[drawn], batch, chance), f"{name}, epoch {epoch + 1}"):
+        for texts in progress(by_length(states.lengths()[drawn], batch, chance), f"{name}, epoch {epoch + 1}"):
             hidden, padding = states.batch(drawn[texts])
             with torch.autocast("cpu", torch.bfloat16):
                 logits = model(hidden, padding)
@@ -87,14 +88,3 @@ def logits_of(model, states, rows, name):
             places = order[begin:begin + 256]
             found[places] = model(*states.batch(rows[places])).float().numpy()
     return found
-
-
-def _batches(lengths, batch, chance):
-    """Batches of indices in random order; each holds texts of about one length, so that little is padding."""
-    shuffled = chance.permutation(len(lengths))
-    batches = []
-    for begin in range(0, len(shuffled), 16 * batch):
-        part = shuffled[begin:begin + 16 * batch]
-        part = part[np.argsort(lengths[part], kind="stable")]
-        batches += [part[i:i + batch] for i in range(0, len(part), batch)]
-    return [batches[i] for i in chance.permutation(len(batches))]

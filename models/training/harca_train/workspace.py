@@ -15,6 +15,7 @@ STEPS = {
     "quantize": ["name"],
     "export": ["version", "golden", "ort", "quantize"],
     "evaluate": ["scored", "languages"],
+    "curve": [],
     "report": [],
 }
 

@@ -194,7 +194,7 @@ def test_other_estimators_of_scikit_learn(texts):
     table = counts(encoded, BUCKETS)
     for estimator in (MultinomialNB(), RandomForestClassifier(8, random_state=0), MLPClassifier((8,), max_iter=300)):
         converted = convert_pipeline(estimator.fit(table, numbers), LABELS, BUCKETS)
-        manifest.check_graph(converted.onnx_bytes, len(LABELS), BUCKETS)
+        manifest.check_graph(converted.onnx_bytes, len(LABELS), {"buckets": BUCKETS})
         compare(converted, BUCKETS)
 
 
@@ -281,12 +281,12 @@ def test_models_that_cannot_be_used_are_told_of(tmp_path):
         pytorch.convert_module(Bag().eval(), 4, BUCKETS)
     careless = pytorch.convert_module(Careless().eval(), len(LABELS), BUCKETS)
     with pytest.raises(TrainingError, match="padding"):
-        manifest.check_graph(careless.onnx_bytes, len(LABELS), BUCKETS)
+        manifest.check_graph(careless.onnx_bytes, len(LABELS), {"buckets": BUCKETS})
     with pytest.raises(TrainingError, match="id 0"):
         compare(careless, BUCKETS)
     small = pytorch.convert_module(Bag().eval(), len(LABELS), BUCKETS)
     with pytest.raises(TrainingError, match="fails on 1 rows"):
-        manifest.check_graph(small.onnx_bytes, len(LABELS), BUCKETS + 1)
+        manifest.check_graph(small.onnx_bytes, len(LABELS), {"buckets": BUCKETS + 1})
     fixed = torch.export.export(Bag().eval(), (torch.ones(2, 4, dtype=torch.int64),))
     torch.export.save(fixed, tmp_path / "fixed.pt2")
     with pytest.raises(TrainingError, match="ids int64"):
@@ -334,7 +334,7 @@ def test_the_fixture_of_the_core_is_what_the_converter_writes():
         helper.make_node("Gemm", ["hidden", "second"], ["logits"]),
     ]
     model = graph(nodes, [numpy_helper.from_array(value, name) for name, value in tensors.items()], labels=2)
-    manifest.check_graph(model, 2, 1024)
+    manifest.check_graph(model, 2, {"buckets": 1024})
     assert (data / "count.onnx").read_bytes() == model
     assert (data / "count.ort").read_bytes() == ort_format.convert(model)
 
@@ -353,22 +353,24 @@ def test_graphs_that_break_the_contract_are_told_of():
     for model, expected in [
         (b"nothing", "not valid ONNX"),
         (graph([cast], element=TensorProto.INT64), "input is features: int64"),
-        (graph([helper.make_node("Cast", ["ids"], ["logits"], to=1)], name="ids"), "input is ids"),
+        (graph([helper.make_node("Cast", ["ids"], ["logits"], to=1)], name="ids"), "inputs of the graph are ids, expected features"),
         (graph([cast], opset=21), "opset 21"),
         (graph([helper.make_node("Gelu", ["features"], ["logits"], domain="com.microsoft")], opset=1,
                domain="com.microsoft"), "com.microsoft"),
     ]:  # fmt: skip
         with pytest.raises(TrainingError, match=expected):
-            manifest.check_graph(model, 3, BUCKETS)
+            manifest.check_graph(model, 3, {"buckets": BUCKETS})
+    with pytest.raises(TrainingError, match="inputs of the graph are features, expected features, tokens"):
+        manifest.check_graph(graph([cast]), 3, {"buckets": BUCKETS, "tokens": {"buckets": 256, "max_tokens": 8}})
     # Operator sets that are named and not used do no harm.
     spare = onnx.load_from_string(pytorch.convert_module(Bag().eval(), 3, BUCKETS).onnx_bytes)
     spare.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    manifest.check_graph(spare.SerializeToString(), 3, BUCKETS)
+    manifest.check_graph(spare.SerializeToString(), 3, {"buckets": BUCKETS})
     with pytest.raises(TrainingError, match="ORT format"):
         ort_format.convert(b"nothing")
     # It declares three labels and gives one number for each feature: only a run tells.
     with pytest.raises(TrainingError, match=r"gives \[1, 1\] for one row"):
-        manifest.check_graph(graph([cast]), 3, BUCKETS)
+        manifest.check_graph(graph([cast]), 3, {"buckets": BUCKETS})
 
 
 @pytest.mark.parametrize("change, expected", [

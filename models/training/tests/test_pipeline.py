@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from harca_train import cli, graph, manifest, quantize, student
-from harca_train.features import REPOSITORY, encode
+from harca_train import bag, cli, graph, manifest, quantize, sequence, student, vectors
+from harca_train.features import REPOSITORY, encode, words
 
 TRAINING = REPOSITORY / "models" / "training"
 EXAMPLE = ["--settings", str(TRAINING / "support_requests.toml"), "--data", str(TRAINING)]
-FASTER = ["--set", "template.models=1", "--set", "template.epochs=8", "--set", "student.epochs=8",
+SPEC = {"id": "harca-template-1", "buckets": 16384, "max_features": 512, "max_chars": 512,
+        "tokens": {"buckets": 24576, "max_tokens": 64}}  # fmt: skip
+FASTER = ["--set", "template.models=1", "--set", "template.epochs=8", "--set", "student.epochs=8", "--set", "student.sequence.epochs=8",
           "--set", "prune.epochs=2", "--set", "golden=[]", "--set", "quantize.max_loss=0.2"]  # fmt: skip
 
 
@@ -28,7 +30,7 @@ def run(tmp_path_factory):
 def test_the_folder_holds_a_model_of_its_own_labels(run):
     found, model = manifest.read_model(run / "out")
     assert found["labels"] == ["lookup", "howto", "trouble", "chat"]
-    manifest.check_graph(model, 4, found["encoder"]["buckets"])
+    manifest.check_graph(model, 4, found["encoder"])
     figures = json.loads((run / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
     # Far above the quarter that guessing gets, though the run is short.
     assert figures["overall"][figures["form"]]["macro_f1"] > 0.6
@@ -39,7 +41,7 @@ def test_the_card_has_figures_and_plots(run):
     card = (run / "out" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "| fp32 |" in card
     assert "batched by 64" in card
-    for plot in ("reliability", "stages", "confusion"):
+    for plot in ("reliability", "curve", "stages", "confusion"):
         assert (run / "out" / "plots" / f"{plot}.svg").stat().st_size > 1000
 
 
@@ -87,23 +89,62 @@ def test_what_is_wrong_is_said_without_a_traceback(tmp_path):
 
 
 def test_the_encoder_is_the_core_s_own():
-    lines = (REPOSITORY / "tests" / "data" / "encoder_golden.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    for query, ids, found in golden("encoder_golden.tsv"):
+        assert found.ids.tolist() == ids, query
+    for query, ids, found in golden("token_golden.tsv"):
+        assert found.tokens.ravel().tolist() == ids, query
+
+
+def golden(file):
+    """Queries of a golden vector file, their ids in it, and what the encoder makes of them now."""
+    lines = (REPOSITORY / "tests" / "data" / file).read_text(encoding="utf-8").splitlines()[1:]
     rows = [line.split("\t") for line in lines]
-    found = encode([query for query, _ in rows])
+    found = encode([query for query, _ in rows], SPEC)
     for number, (query, ids) in enumerate(rows):
-        assert found.row(number).tolist() == [int(part) for part in ids.split()], query
+        yield query, [int(part) for part in ids.split()], found.take([number])
+
+
+def test_words_stand_beside_their_tokens():
+    texts = ["How do I undo a merge?", "東京 COVID-19", "", "?!"]
+    found = words(texts, SPEC)
+    assert [len(row) for row in found] == np.diff(encode(texts, SPEC).token_starts).tolist()
+    assert found[0] == ["how", "do", "i", "undo", "a", "merge"]
+    assert found[1:] == [["東", "京", "covid", "00"], [""], [""]]
+
+
+def test_words_that_share_a_row_share_its_vector():
+    class Pretrained:
+        def word_vectors(self, words):
+            return np.array([[len(word), 1.0] for word in words], dtype=np.float32)
+
+        def common_words(self, count):
+            return [("rare", np.log(2e-5)), ("cat", np.log(2e-5))][:count]
+
+    spec = SPEC | {"tokens": {"buckets": 256, "max_tokens": 8}}
+    texts = ["cat horse", "cat", "elephant"]
+    found = encode(texts, spec)
+    made = vectors.WordVectors(Pretrained(), vectors.Vocabulary(texts, found, spec), spec, 1)
+    cat, horse, elephant, rare = (encode([word], spec).tokens[0, 0] for word in ("cat", "horse", "elephant", "rare"))
+    assert len({cat, horse, elephant, rare}) == 4
+    table = made.table([0, 1])
+    assert [table[row, 0].item() for row in (cat, horse, elephant, rare)] == [3, 5, 0, 4]
+    assert not table[0].any()
 
 
 def test_a_pruned_graph_answers_as_its_network():
     torch.manual_seed(4)
-    model = student.Student(1000, 3, 8, 6)
+    sizes = {"width": 8, "layers": 2, "channels": 7, "hidden": 5}
+    model = student.Student(bag.Bag(1000, 3, 8, 6), sequence.Sequence(512, 3, sizes), 0.4).eval()
     with torch.no_grad():
-        model.table[1:] = torch.randn(1000, 8)
-        model.table[1:700] = 0.0
-    features = encode(["how do i sleep", "tokyo", "a b c d"], {"id": "harca-template-1", "buckets": 1000,
-                                                             "max_features": 64, "max_chars": 64})  # fmt: skip
+        model.bag.table[1:] = torch.randn(1000, 8)
+        model.bag.table[1:700] = 0.0
+        model.sequence.rows[1:] = torch.randn(512, 8)
+        model.sequence.rows[400:] = 0.0
+    spec = {"id": "harca-template-1", "buckets": 1000, "max_features": 64, "max_chars": 64,
+            "tokens": {"buckets": 512, "max_tokens": 16}}  # fmt: skip
+    features = encode(["how do i sleep", "tokyo", "a b c d", "東京都の人口"], spec)
     exported = graph.onnx_graph(model, "test")
-    table = next(tensor for tensor in exported.graph.initializer if tensor.name == "table")
-    assert table.dims[0] == 302
+    sizes = {tensor.name: list(tensor.dims) for tensor in exported.graph.initializer}
+    assert (sizes["table"], sizes["token_table"]) == ([302, 8], [400, 8])
     found = quantize.logits_of(graph.serialized(exported), features)
     assert np.abs(found - student.logits_of(model, features)).max() < 1e-5

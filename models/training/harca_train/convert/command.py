@@ -43,7 +43,7 @@ def run(arguments):
     if arguments.golden:
         golden = [(row["query"], row.get("label", "")) for row in read_tsv(arguments.golden)]
     converted = module.convert(arguments.source, labels, encoder["buckets"])
-    manifest.check_graph(converted.onnx_bytes, len(labels), encoder["buckets"])
+    manifest.check_graph(converted.onnx_bytes, len(labels), encoder)
     worst = compare(converted, encoder["buckets"])
     manifest.write_model(
         arguments.out, converted.onnx_bytes, name=arguments.name, version=arguments.version, labels=labels,
