@@ -16,14 +16,13 @@ def curve(pipeline):
     dataset, settings = pipeline.encoded, pipeline.settings
     written = np.array([rows[0] for rows in dataset.views])
     labels = evaluate.scored(settings, dataset)
+    folds = [(fold, pipeline.vectors(fold)) for fold in pipeline.folds() if fold.number is not None]
     found = []
     for share in SHARES:
         answers, sizes = np.full(len(dataset.labelled), -1), []
-        for fold in pipeline.folds():
-            if fold.number is None:
-                continue
-            part = fold.share(share, settings["seed"])
-            model = teach.template(settings, dataset, part, pipeline.vectors(fold), f"{fold.name}, {share:.0%} of the labels")
+        for fold, vectors in folds:
+            part, name = fold.share(share, settings["seed"]), f"{fold.name}, {share:.0%} of the labels"
+            model = teach.template(settings, dataset, part, vectors, name)
             answers[fold.held] = student.logits_of(model, dataset.features.take(written[fold.held])).argmax(axis=1)
             sizes.append(len(part.trained))
         measured = answers >= 0

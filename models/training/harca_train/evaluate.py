@@ -7,6 +7,9 @@ from harca_train.metrics import calibration_error, class_f1, fit_temperature, ma
 from harca_train.workspace import read_json
 
 
+TIMED = 1000
+
+
 def scored(settings, dataset):
     """Indices of the labels that macro-F1 is taken over."""
     return [dataset.labels.index(label) for label in settings["scored"] or dataset.labels]
@@ -25,8 +28,8 @@ def figures(truth, found, labels):
 class HeldOut:
     """Answers of the fold models to the queries that each has not seen, put together again.
 
-    `probabilities` maps "teacher" and each form to float [2, labelled, labels], as written and plain; the forms'
-    `logits` are there as well. Queries outside every fold are NaN.
+    `logits` maps each form to float [2, labelled, labels], as written and plain; `teacher` holds its probabilities alike.
+    Queries outside every fold are NaN.
     """
 
     def __init__(self, pipeline):
@@ -127,13 +130,17 @@ def mistakes(pipeline, form, file):
             file.write("\t".join(row) + "\n")
 
 
+def timed(dataset):
+    """Indices of about `TIMED` labelled queries, evenly spread, that speed is measured on."""
+    return list(range(0, len(dataset.labelled), max(1, len(dataset.labelled) // TIMED)))
+
+
 def sweep(pipeline):
     """Size, latency, accuracy and macro-F1 of every form: held-out quality over the folds, the rest on the whole."""
     dataset = pipeline.dataset
     held = HeldOut(pipeline)
     labels = scored(pipeline.settings, dataset)
-    some = list(range(0, len(dataset.labelled), max(1, len(dataset.labelled) // 1000)))
-    features = pipeline.encoded.features.take([dataset.views[i][0] for i in some])
+    features = pipeline.encoded.features.take([dataset.views[i][0] for i in timed(dataset)])
     table = {}
     for form in held.logits:
         model = pipeline.form(pipeline.whole(), form)

@@ -18,7 +18,7 @@ import onnxruntime
 from onnx import TensorProto
 
 from harca_train import ort_format
-from harca_train.errors import TrainingError
+from harca_train.errors import TrainingError, first_line
 from harca_train.features import encode
 
 FORMAT = 1
@@ -131,7 +131,7 @@ def open_session(model):
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise TrainingError(f"onnxruntime cannot load the graph: {_first_line(error)}") from error
+        raise TrainingError(f"onnxruntime cannot load the graph: {first_line(error)}") from error
 
 
 def run(session, inputs):
@@ -142,7 +142,7 @@ def run(session, inputs):
         return session.run(["logits"], inputs)[0]
     except Exception as error:
         rows = len(inputs["features"])
-        raise TrainingError(f"the graph fails on {rows} rows of features: {_first_line(error)}") from error
+        raise TrainingError(f"the graph fails on {rows} rows of features: {first_line(error)}") from error
 
 
 def check_manifest(manifest):
@@ -182,7 +182,7 @@ def check_graph(onnx_bytes, labels, encoder):
         model = onnx.load_from_string(onnx_bytes)
         onnx.checker.check_model(model)
     except Exception as error:
-        raise TrainingError(f"the graph is not valid ONNX: {_first_line(error)}") from error
+        raise TrainingError(f"the graph is not valid ONNX: {first_line(error)}") from error
     # Exporters and quantizers also name sets of which they use nothing.
     used = {node.domain for part in (model.graph, *model.functions) for node in part.node}
     for imported in model.opset_import:
@@ -283,7 +283,3 @@ def _replace(path, content):
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,15 +9,13 @@ import torch
 from harca_train import evaluate, quantize, student, teacher
 from harca_train.pretrained import Pretrained
 
-QUERIES = 1000
-
 
 def stages(pipeline, choice):
     """Rows of the stage table: name → bytes, p50, p95 (µs for a query alone), rate (queries/s), accuracy, macro_f1."""
     dataset = pipeline.dataset
     held = evaluate.HeldOut(pipeline)
     labels = evaluate.scored(pipeline.settings, dataset)
-    some = list(range(0, len(dataset.labelled), max(1, len(dataset.labelled) // QUERIES)))
+    some = evaluate.timed(dataset)
     features = pipeline.encoded.features.take([dataset.views[i][0] for i in some])
     whole = pipeline.whole()
 

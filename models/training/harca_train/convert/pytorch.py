@@ -13,7 +13,7 @@ import torch
 from torch.export import Dim
 
 from harca_train.convert import Converted, finish
-from harca_train.errors import TrainingError
+from harca_train.errors import TrainingError, first_line
 
 OPSET = 17
 
@@ -35,7 +35,7 @@ def convert_module(module, labels, buckets):
         with torch.no_grad():
             shape = tuple(wrapped(ids).shape)
     except Exception as error:
-        raise TrainingError(f"the module does not take ids int64 [batch, n]: {_first_line(error)}") from error
+        raise TrainingError(f"the module does not take ids int64 [batch, n]: {first_line(error)}") from error
     if shape != (2, labels):
         raise TrainingError(f"the module gives {list(shape)} for 2 rows and {labels} labels, expected [2, {labels}]")
     written = io.BytesIO()
@@ -64,7 +64,7 @@ def load(source):
         try:
             return torch.export.load(path).module()
         except Exception as error:
-            raise TrainingError(f"{path} is not a file of torch.export.save: {_first_line(error)}") from error
+            raise TrainingError(f"{path} is not a file of torch.export.save: {first_line(error)}") from error
     place, colon, name = str(source).partition(":")
     if not colon:
         raise TrainingError(f"there is no file {path}; a function is named as package.module:function")
@@ -109,8 +109,4 @@ def _cause(error):
     # The exporter's own message is a page of advice; what went wrong is the exception it was raised from.
     while error.__cause__ is not None:
         error = error.__cause__
-    return _first_line(error)
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return first_line(error)
