@@ -13,6 +13,7 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "training n
 $(command -v python3) is $(python3 --version). Nothing else in this project does."
 
 say "Python packages of the training: installing (PyTorch among them: 6 GB, 2 to 5 minutes)"
+mkdir -p "$BUILD"
 log=$BUILD/train-venv.log
 rm -rf "$venv"
 python3 -m venv "$venv" >"$log" 2>&1 || die "python3 has no venv module: on Debian and Ubuntu, install python3-venv."
