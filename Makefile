@@ -1,6 +1,7 @@
 # make            compile the extension for the server of PG_CONFIG (default: the embedded PostgreSQL 18)
 # make demo       from nothing to the whole thing at work, in a private PostgreSQL 18; QUERIES=file.tsv adds your own queries
 # make test       every rung of tests; PG=18,16,15 and ONLY=core,regress,isolation,t narrow it, NAMES= picks files
+# make bench      docs/BENCHMARKS.md and docs/benchmarks.json, about 15 minutes on 2 idle cores; BENCH='--only rows,miss' narrows it
 # make train      the shipped model from DATA (its folder), an hour and more on 2 cores; make train-test tests the trainer
 # make install    PG_CONFIG=/path/to/pg_config [DESTDIR=…]: compile and install into that server
 # make uninstall  PG_CONFIG=…
@@ -9,7 +10,7 @@
 # Needed: Rust (rustup), Python 3.9 or later, a C compiler, make. Everything else goes under .build/.
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test train train-test install uninstall lint clean distclean
+.PHONY: build demo test bench train train-test install uninstall lint clean distclean
 
 PG_CONFIG ?=
 DESTDIR ?=
@@ -18,6 +19,7 @@ PG ?=
 ONLY ?=
 NAMES ?=
 DATA ?= ../shared/data
+BENCH ?=
 export DESTDIR
 
 embedded = $(if $(PG_CONFIG),,@scripts/setup_postgres.sh 18)
@@ -32,6 +34,9 @@ demo:
 
 test:
 	@tests/run $(if $(PG),--pg '$(PG)') $(if $(ONLY),--only '$(ONLY)') $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)') $(NAMES)
+
+bench:
+	@tests/bench/run $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)') $(BENCH)
 
 # Beside make test, which needs no PyTorch.
 train-test:

@@ -2,5 +2,6 @@
 
 mod classify;
 mod fusion;
+mod stats;
 mod status;
 mod text_search;

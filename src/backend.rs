@@ -1,23 +1,28 @@
 //! What one backend keeps between calls: the session, the cache of answers, and the counters.
 //!
-//! The session is built when the first query needs it, never in the postmaster, and outlives errors and `DISCARD ALL`.
-//! When it cannot be built or fails, the rules answer; that is tried again after a minute, or as soon as a setting
-//! changes.
+//! The session comes from the postmaster, if it has built one that fits the settings, or is built when the first query
+//! needs it. It outlives errors and `DISCARD ALL`. When it cannot be built or fails, the rules answer; that is tried
+//! again after a minute, or as soon as a setting changes.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use harca_core::cache::{Counters, Key, LocalCache};
+use harca_core::cache::{Counters, Key};
 use harca_core::classification::Classification;
 use harca_core::classify::Classifier;
 use harca_core::error::{Error, Result};
+use harca_core::manifest::UNKNOWN;
+use harca_core::model_stats::ModelStats;
 use harca_core::rules;
 use harca_core::session::{self, Runtime};
-use once_cell::unsync::OnceCell;
+use pgrx::pg_sys;
 
-use crate::text::{self, ServerText};
-use crate::{error, gucs, init, registry};
+use crate::cache::{Cache, LocalUse};
+use crate::registry::Model;
+use crate::text::{self, ServerName, ServerText};
+use crate::{error, gucs, init, preload, registry, shmem};
 
 /// How long a failed model is left alone, in microseconds.
 const RETRY_AFTER: i64 = 60_000_000;
@@ -34,10 +39,21 @@ pub struct Answer {
     source: Rc<Source>,
 }
 
-/// Who answers: a model, or the rules.
+/// Who answers: a model, or the rules; names are kept as the server takes them, so that an answer costs no conversion.
 struct Source {
-    name: String,
-    labels: Vec<String>,
+    name: ServerName,
+    labels: Vec<ServerName>,
+    unknown: ServerName,
+}
+
+impl Source {
+    fn new(name: &str, labels: &[impl AsRef<str>]) -> Self {
+        Self {
+            name: ServerName::new(name),
+            labels: labels.iter().map(|label| ServerName::new(label.as_ref())).collect(),
+            unknown: ServerName::new(UNKNOWN),
+        }
+    }
 }
 
 impl Answer {
@@ -45,13 +61,14 @@ impl Answer {
     ///
     /// Judged when the answer is given: the cache keeps what the model said, so that a change of the setting counts at
     /// once and costs no entry.
-    pub fn query_type(&self) -> &str {
-        self.classification.query_type_if_sure(&self.source.labels, gucs::min_confidence())
+    pub fn query_type(&self) -> ServerName {
+        let label = self.classification.label_if_sure(gucs::min_confidence());
+        label.and_then(|i| self.source.labels.get(i)).copied().unwrap_or(self.source.unknown)
     }
 
     /// The name of the model, with its version, or `rules`.
-    pub fn model(&self) -> &str {
-        &self.source.name
+    pub fn model(&self) -> ServerName {
+        self.source.name
     }
 
     /// Confidence, scores and language.
@@ -65,7 +82,7 @@ pub struct Status {
     /// `off`, `not loaded`, `ready` or `failed`.
     pub state: &'static str,
     /// Name and version of the model, when one is loaded.
-    pub model: Option<String>,
+    pub model: Option<ServerName>,
     /// SHA-256 of the model file.
     pub sha256: Option<String>,
     /// Why there is no model.
@@ -87,9 +104,10 @@ pub struct Status {
 }
 
 struct Backend {
-    secret: u64,
-    cache: LocalCache,
-    classifier: OnceCell<Classifier>,
+    cache: Cache,
+    model: Option<Model>,
+    /// Where all backends count the runs of this model.
+    stats: Option<&'static ModelStats>,
     source: Rc<Source>,
     rules: Rc<Source>,
     failure: Option<Failure>,
@@ -100,6 +118,26 @@ struct Backend {
     pending_warning: Option<Error>,
     inferences: u64,
     rule_answers: u64,
+}
+
+/// Queries on the way to their answers.
+#[derive(Default)]
+struct Batch<'q> {
+    chars: usize,
+    queries: Vec<Query<'q>>,
+    /// Places of queries that the model has to answer, each text once, in the order of their keys.
+    missing: Vec<usize>,
+    /// How many of the missing ones the classifier is at work on.
+    begun: usize,
+    /// What the model has answered, in the order of the keys.
+    found: Vec<(Key, Classification)>,
+}
+
+struct Query<'q> {
+    bytes: &'q [u8],
+    key: Key,
+    /// What the cache has answered.
+    answer: Option<Classification>,
 }
 
 struct Failure {
@@ -114,29 +152,43 @@ pub fn classify(query: ServerText) -> Answer {
     with_backend(|backend, now| backend.classify(bytes, chars, now))
 }
 
-/// Classifies queries, those that the cache does not hold in one run; one answer per query, in order.
+/// Classifies queries, those that the cache does not hold in few runs; one answer per query, in order.
+///
+/// Between two runs, where nothing is borrowed, a cancelled query ends.
 pub fn classify_batch(queries: &[ServerText]) -> Vec<Answer> {
     let chars = gucs::max_query_chars();
     let prefixes: Vec<_> = queries.iter().map(|q| q.prefix(chars)).collect();
-    with_backend(|backend, now| backend.classify_batch(&prefixes, chars, now))
+    let mut batch = with_backend(|backend, now| backend.look_up(&prefixes, chars, now));
+    while with_backend(|backend, now| backend.run(&mut batch, now)) {
+        pg_sys::check_for_interrupts!();
+    }
+    with_backend(|backend, _| backend.answers(batch))
 }
 
 /// Builds the session now, if it is not there.
 ///
 /// # Errors
 /// Why it cannot be built; a former failure is not remembered here.
-pub fn load() -> Result<String> {
+pub fn load() -> Result<ServerName> {
     with_backend(|backend, now| {
         backend.failure = None;
         backend.classifier(now).map(|_| ())?;
-        Ok(backend.source.name.clone())
+        Ok(backend.source.name)
+    })
+}
+
+/// Builds the session now, if it is not there, as a classification does; the name of whoever answers then.
+pub fn prewarm() -> ServerName {
+    with_backend(|backend, now| {
+        let answering = if backend.classifier(now).is_ok() { &backend.source } else { &backend.rules };
+        answering.name
     })
 }
 
 /// Labels of whoever answers now, in the order of the scores.
 ///
 /// Builds the session if it is not there, as a classification does: only a model itself says what its labels are.
-pub fn labels() -> Vec<String> {
+pub fn labels() -> Vec<ServerName> {
     with_backend(|backend, now| {
         let answering = if backend.classifier(now).is_ok() { &backend.source } else { &backend.rules };
         answering.labels.clone()
@@ -148,9 +200,14 @@ pub fn status() -> Status {
     with_backend(|backend, _| backend.status())
 }
 
-/// Forgets the answers of this backend.
-pub fn reset_cache() {
-    with_backend(|backend, _| backend.cache.clear());
+/// Forgets the answers that this backend keeps for itself, and gives their number.
+pub fn reset_cache() -> usize {
+    with_backend(|backend, _| backend.cache.clear_local())
+}
+
+/// The cache that this backend keeps for itself.
+pub fn local_cache() -> LocalUse {
+    with_backend(|backend, _| backend.cache.local())
 }
 
 /// Runs `work` on the backend's state, then gives the warning it has left: `ereport` must not run while the state is
@@ -170,11 +227,11 @@ fn with_backend<R>(work: impl FnOnce(&mut Backend, i64) -> R) -> R {
 
 impl Backend {
     fn new() -> Self {
-        let rules = Rc::new(Source { name: rules::NAME.into(), labels: rules::LABELS.map(String::from).into() });
+        let rules = Rc::new(Source::new(rules::NAME, &rules::LABELS));
         Self {
-            secret: init::random_secret(),
-            cache: LocalCache::new(gucs::local_cache_size()),
-            classifier: OnceCell::new(),
+            cache: Cache::new(),
+            model: None,
+            stats: None,
             source: Rc::clone(&rules),
             rules,
             failure: None,
@@ -188,12 +245,15 @@ impl Backend {
     }
 
     fn follow_settings(&mut self) {
-        self.cache.set_capacity(gucs::local_cache_size());
+        self.cache.follow_settings();
         let settings = gucs::model_settings_version();
         if settings != self.settings {
             self.settings = settings;
-            self.classifier.take();
             self.failure = None;
+            // A reload assigns every setting again, mostly to what it was.
+            if self.model.as_ref().is_some_and(|model| !model.is_chosen()) {
+                self.release_model();
+            }
         }
     }
 
@@ -202,14 +262,16 @@ impl Backend {
             return self.answer_by_rules(bytes, chars);
         }
         let key = self.key(bytes, chars);
-        if let Some(classification) = self.cache.get(key, now, gucs::cache_ttl_micros()) {
+        if let Some(classification) = self.cache.get(key, now) {
             return Answer { classification, source: Rc::clone(&self.source) };
         }
         let text = text::to_utf8(bytes, chars);
+        let started = Instant::now();
         let result = self.classifier(now).and_then(|classifier| classifier.classify(&text));
         match result {
             Ok(classification) => {
                 self.inferences += 1;
+                self.record(1, started.elapsed());
                 self.cache.put(key, classification, now);
                 Answer { classification, source: Rc::clone(&self.source) }
             }
@@ -220,44 +282,78 @@ impl Backend {
         }
     }
 
-    fn classify_batch(&mut self, queries: &[&[u8]], chars: usize, now: i64) -> Vec<Answer> {
-        if self.classifier(now).is_err() {
-            return queries.iter().map(|bytes| self.answer_by_rules(bytes, chars)).collect();
-        }
-        let ttl = gucs::cache_ttl_micros();
-        let keys: Vec<_> = queries.iter().map(|bytes| self.key(bytes, chars)).collect();
-        let mut found: Vec<_> = keys.iter().map(|key| self.cache.get(*key, now, ttl)).collect();
-        // A query that stands twice in the batch is run once.
-        let mut missing: Vec<usize> = (0..queries.len()).filter(|&i| found[i].is_none()).collect();
-        missing.sort_unstable_by_key(|&i| (keys[i], i));
-        missing.dedup_by_key(|i| keys[*i]);
-        let texts: Vec<_> = missing.iter().map(|&i| text::to_utf8(queries[i], chars)).collect();
-        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-        let mut classifications = Vec::with_capacity(texts.len());
-        let result =
-            self.classifier(now).and_then(|classifier| classifier.classify_batch(&texts, &mut classifications));
-        if let Err(error) = result {
-            self.fail(error, now);
-            return queries.iter().map(|bytes| self.answer_by_rules(bytes, chars)).collect();
-        }
-        self.inferences += missing.len() as u64;
-        for (&i, &classification) in missing.iter().zip(&classifications) {
-            self.cache.put(keys[i], classification, now);
-        }
-        for i in 0..queries.len() {
-            if found[i].is_none() {
-                let place = missing.binary_search_by_key(&keys[i], |&j| keys[j]);
-                found[i] = place.ok().map(|place| classifications[place]);
+    fn look_up<'q>(&mut self, queries: &[&'q [u8]], chars: usize, now: i64) -> Batch<'q> {
+        let answering = self.classifier(now).is_ok();
+        let mut batch = Batch { chars, ..Batch::default() };
+        for (place, bytes) in queries.iter().enumerate() {
+            let key = self.key(bytes, chars);
+            let answer = answering.then(|| self.cache.get(key, now)).flatten();
+            batch.queries.push(Query { bytes, key, answer });
+            if answering && answer.is_none() {
+                batch.missing.push(place);
             }
         }
-        found
-            .into_iter()
-            .zip(queries)
-            .map(|(classification, bytes)| match classification {
+        // A query that stands twice in the batch is run once.
+        batch.missing.sort_unstable_by_key(|&place| (batch.queries[place].key, place));
+        batch.missing.dedup_by_key(|place| batch.queries[*place].key);
+        batch
+    }
+
+    /// Does one run for what is missing; whether there is anything left to do.
+    fn run(&mut self, batch: &mut Batch<'_>, now: i64) -> bool {
+        if batch.missing.is_empty() {
+            return false;
+        }
+        let result = self.classifier(now).and_then(|classifier| {
+            if batch.begun == 0 {
+                let missing = batch.missing.iter().map(|&place| text::to_utf8(batch.queries[place].bytes, batch.chars));
+                let texts: Vec<_> = missing.collect();
+                let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+                batch.begun = classifier.begin_batch(&texts, gucs::batch_size());
+            }
+            classifier.next_run()
+        });
+        match result {
+            Ok(Some(run)) => self.record(run.rows, run.elapsed),
+            Ok(None) => self.keep(batch, now),
+            Err(error) => {
+                self.fail(error, now);
+                batch.missing.clear();
+            }
+        }
+        !batch.missing.is_empty()
+    }
+
+    fn record(&self, queries: usize, elapsed: Duration) {
+        if let Some(stats) = self.stats {
+            stats.record(queries, elapsed);
+        }
+    }
+
+    /// Takes over the answers of the texts that were begun.
+    fn keep(&mut self, batch: &mut Batch<'_>, now: i64) {
+        let Some(model) = &self.model else { return };
+        for (place, &answer) in batch.missing.drain(..batch.begun).zip(model.classifier.batch_answers()) {
+            let key = batch.queries[place].key;
+            self.cache.put(key, answer, now);
+            batch.found.push((key, answer));
+        }
+        self.inferences += batch.begun as u64;
+        batch.begun = 0;
+    }
+
+    fn answers(&mut self, batch: Batch<'_>) -> Vec<Answer> {
+        let answer = |query: &Query<'_>| {
+            let classification = query.answer.or_else(|| {
+                let place = batch.found.binary_search_by_key(&query.key, |(key, _)| *key).ok()?;
+                Some(batch.found[place].1)
+            });
+            match classification {
                 Some(classification) => Answer { classification, source: Rc::clone(&self.source) },
-                None => self.answer_by_rules(bytes, chars),
-            })
-            .collect()
+                None => self.answer_by_rules(query.bytes, batch.chars),
+            }
+        };
+        batch.queries.iter().map(answer).collect()
     }
 
     fn answer_by_rules(&mut self, bytes: &[u8], chars: usize) -> Answer {
@@ -281,15 +377,16 @@ impl Backend {
             }
             self.failure = None;
         }
-        if self.classifier.get().is_none() {
-            match self.classifier.get_or_try_init(registry::open) {
-                Ok(classifier) => {
-                    let manifest = classifier.manifest();
-                    self.source = Rc::new(Source {
-                        name: format!("{} {}", manifest.name, manifest.version),
-                        labels: manifest.labels.clone(),
-                    });
-                    self.seed = harca_core::cache::seed(self.secret, &manifest.sha256);
+        if self.model.is_none() {
+            match preload::take().map_or_else(registry::open, Ok) {
+                Ok(model) => {
+                    let manifest = model.classifier.manifest();
+                    let name = format!("{} {}", manifest.name, manifest.version);
+                    self.source = Rc::new(Source::new(&name, &manifest.labels));
+                    self.stats =
+                        shmem::attach().and_then(|shared| ModelStats::of(shared.models(), &manifest.sha256, &name));
+                    self.seed = harca_core::cache::seed(self.cache.secret(), &manifest.sha256);
+                    self.model = Some(model);
                 }
                 Err(error) => {
                     self.fail(error.clone(), now);
@@ -297,7 +394,13 @@ impl Backend {
                 }
             }
         }
-        self.classifier.get_mut().ok_or_else(|| Error::Inference("no session".into()))
+        self.model.as_mut().map(|model| &mut *model.classifier).ok_or_else(|| Error::Inference("no session".into()))
+    }
+
+    fn release_model(&mut self) {
+        if let Some(model) = self.model.take() {
+            model.release();
+        }
     }
 
     /// Remembers a failure, and warns of each reason once.
@@ -307,13 +410,13 @@ impl Backend {
             self.warned.push(reason);
             self.pending_warning = Some(error.clone());
         }
-        self.classifier.take();
+        self.release_model();
         self.failure = Some(Failure { error, at: now });
     }
 
     fn status(&self) -> Status {
         let runtime = Runtime::loaded();
-        let loaded = self.classifier.get().map(Classifier::manifest);
+        let loaded = self.model.as_ref().map(|model| model.classifier.manifest());
         let state = match (gucs::enabled(), loaded, &self.failure) {
             (false, ..) => "off",
             (_, Some(_), _) => "ready",
@@ -322,7 +425,7 @@ impl Backend {
         };
         Status {
             state,
-            model: loaded.map(|_| self.source.name.clone()),
+            model: loaded.map(|_| self.source.name),
             sha256: loaded.map(|manifest| manifest.sha256.clone()),
             failure: self.failure.as_ref().map(|failure| failure.error.to_string()),
             runtime_version: runtime.map(Runtime::version),
@@ -333,7 +436,7 @@ impl Backend {
             threads: session::thread_count(),
             inferences: self.inferences,
             rule_answers: self.rule_answers,
-            cache_entries: self.cache.len(),
+            cache_entries: self.cache.local().entries,
             cache: self.cache.counters(),
         }
     }

@@ -3,18 +3,28 @@
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::{pg_guard, pg_sys};
 
+use crate::init;
+
 /// The value of `pg_harca.model` that names the model inside the library.
 pub const BUILTIN_MODEL: &str = "builtin";
+
+/// The most that `pg_harca.cache_size` takes: 690 MB.
+pub const MAX_CACHE_SIZE: i32 = 10_000_000;
 
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"builtin"));
 static ONNXRUNTIME_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static LOCAL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static CACHE_TTL: GucSetting<i32> = GucSetting::<i32>::new(3600);
+static PRELOAD_SESSION: GucSetting<bool> = GucSetting::<bool>::new(true);
+static CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static CACHE_DUMP_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(300);
+static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_QUERY_CHARS: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static MIN_CONFIDENCE: GucSetting<f64> = GucSetting::<f64>::new(0.0);
 
@@ -24,6 +34,8 @@ static MODEL_SETTINGS: AtomicU64 = AtomicU64::new(0);
 
 /// Defines every setting and reserves the prefix, so that a misspelt name is an error.
 pub fn define() {
+    // The server refuses a setting that needs a restart from a library that came after the start.
+    let at_start = || if init::preloading() { GucContext::Postmaster } else { GucContext::Sighup };
     GucRegistry::define_bool_guc(
         c"pg_harca.enabled",
         c"Classifies queries with the model.",
@@ -58,9 +70,39 @@ pub fn define() {
             None,
         );
     }
+    GucRegistry::define_bool_guc(
+        c"pg_harca.preload_session",
+        c"Builds the session once in the postmaster, for all backends.",
+        c"Counts at server start, when pg_harca is in shared_preload_libraries. When off, each backend builds its own.",
+        &PRELOAD_SESSION,
+        at_start(),
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_harca.cache_size",
+        c"Answers that all backends keep together.",
+        c"About 70 bytes each of shared memory, reserved at server start when pg_harca is in shared_preload_libraries; \
+          else, on PostgreSQL 17 and later, when the first backend needs it. 0 keeps none.",
+        &CACHE_SIZE,
+        0,
+        MAX_CACHE_SIZE,
+        at_start(),
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_harca.cache_dump_interval",
+        c"How often the shared cache is written to its file.",
+        c"It is also written when the server stops, and read when it starts. 0 is only then. It needs \
+          shared_preload_libraries.",
+        &CACHE_DUMP_INTERVAL,
+        0,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
     GucRegistry::define_int_guc(
         c"pg_harca.local_cache_size",
-        c"Answers that each backend keeps.",
+        c"Answers that each backend keeps where there is no shared cache.",
         c"About 200 bytes each, taken as they come. 0 keeps none.",
         &LOCAL_CACHE_SIZE,
         0,
@@ -77,6 +119,16 @@ pub fn define() {
         i32::MAX,
         GucContext::Userset,
         GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_harca.batch_size",
+        c"Most queries in one run of the model by classify_queries.",
+        c"0 finds out what is best for their lengths on this machine. A statement is cancelled between two runs.",
+        &BATCH_SIZE,
+        0,
+        1024,
+        GucContext::Userset,
+        GucFlags::default(),
     );
     GucRegistry::define_int_guc(
         c"pg_harca.max_query_chars",
@@ -135,6 +187,27 @@ pub fn local_cache_size() -> usize {
 /// Time to live of a cache entry in microseconds; 0 is for ever.
 pub fn cache_ttl_micros() -> i64 {
     i64::from(CACHE_TTL.get()) * 1_000_000
+}
+
+/// Entries of the shared cache.
+pub fn cache_size() -> usize {
+    usize::try_from(CACHE_SIZE.get()).unwrap_or(0)
+}
+
+/// Time between two dumps of the shared cache; none when it is written at shutdown only.
+pub fn cache_dump_interval() -> Option<Duration> {
+    let seconds = u64::try_from(CACHE_DUMP_INTERVAL.get()).unwrap_or(0);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+/// Whether the postmaster builds the session for all backends.
+pub fn preload_session() -> bool {
+    PRELOAD_SESSION.get()
+}
+
+/// Most queries in one run of the model; 0 is as many as are best.
+pub fn batch_size() -> usize {
+    usize::try_from(BATCH_SIZE.get()).unwrap_or(0)
 }
 
 /// Characters of a query that are read.

@@ -1,8 +1,8 @@
 //! The extension's end of the server process: what runs when PostgreSQL loads the library, and what it asks of the
 //! process afterwards.
 //!
-//! Loading defines settings and nothing else. No session, no file, no thread: with `shared_preload_libraries` it runs
-//! in the postmaster.
+//! Loading defines settings and nothing else, except in the postmaster: with `shared_preload_libraries` it reserves shared
+//! memory, registers the worker and builds the session that all backends inherit.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, OsStr};
@@ -16,6 +16,17 @@ pgrx::pg_module_magic!(name, version);
 #[pg_guard]
 extern "C-unwind" fn _PG_init() {
     crate::gucs::define();
+    if preloading() {
+        crate::shmem::reserve();
+        crate::worker::register();
+        crate::preload::build();
+    }
+}
+
+/// Whether the postmaster is loading `shared_preload_libraries`.
+pub fn preloading() -> bool {
+    // SAFETY: reads a variable of the process.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
 }
 
 /// The server's directory of loadable libraries.
@@ -27,8 +38,17 @@ pub fn library_directory() -> PathBuf {
 
 /// When the running statement began, in microseconds; the clock of the cache, which costs no system call.
 pub fn statement_time() -> i64 {
-    // SAFETY: reads a variable of the backend.
-    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
+    // Declared here, as the binding of pgrx saves the state of the error handler, which costs more than the call.
+    unsafe extern "C" {
+        safe fn GetCurrentStatementStartTimestamp() -> pg_sys::TimestampTz;
+    }
+    GetCurrentStatementStartTimestamp()
+}
+
+/// The time now, in microseconds, on the same clock.
+pub fn current_time() -> i64 {
+    // SAFETY: asks the system's clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
 /// A number that nobody outside this process can know.

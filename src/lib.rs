@@ -3,12 +3,17 @@
 
 mod api;
 mod backend;
+mod cache;
 mod call;
+mod dump;
 mod error;
 mod gucs;
 mod init;
+mod preload;
 mod registry;
+mod shmem;
 mod text;
+mod worker;
 
 pgrx::extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 pgrx::extension_sql_file!("../sql/classify.sql", name = "classify", requires = ["schema"]);
@@ -18,4 +23,5 @@ pgrx::extension_sql_file!("../sql/search_filter.sql", name = "search_filter", re
 pgrx::extension_sql_file!("../sql/hybrid_search.sql", name = "hybrid_search", requires = ["search_filter"]);
 pgrx::extension_sql_file!("../sql/explain_legs.sql", name = "explain_legs", requires = ["hybrid_search"]);
 pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["explain_legs"]);
+pgrx::extension_sql_file!("../sql/statistics.sql", name = "statistics", requires = ["status"]);
 pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", finalize);

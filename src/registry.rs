@@ -1,5 +1,6 @@
 //! Finds the model and the runtime that the settings name.
 
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use harca_core::classify::Classifier;
@@ -16,16 +17,42 @@ const BUILTIN_MANIFEST: &str = include_str!("../models/query_type/manifest.json"
 /// because later ones start threads (see `harca_core::session`).
 const RUNTIME_FILE: &str = "libonnxruntime.so.1.24.4";
 
+/// A model ready to answer, and what it was chosen by.
+pub struct Model {
+    /// The model itself.
+    pub classifier: ManuallyDrop<Classifier>,
+    setting: String,
+    runtime_path: PathBuf,
+    process: u32,
+}
+
+impl Model {
+    /// Whether the settings still name this model and this runtime.
+    pub fn is_chosen(&self) -> bool {
+        self.setting == gucs::model() && self.runtime_path == runtime_path()
+    }
+
+    /// Frees the session; one that came from the postmaster stays, as the runtime must not take apart in one process
+    /// what it has built in another.
+    pub fn release(self) {
+        if self.process == std::process::id() {
+            drop(ManuallyDrop::into_inner(self.classifier));
+        }
+    }
+}
+
 /// Loads the runtime and the model that the settings name. Takes milliseconds: call it once and keep the result.
 ///
 /// # Errors
 /// As [`Runtime::load`] and [`Classifier::open`].
-pub fn open() -> Result<Classifier> {
-    let runtime = Runtime::load(&runtime_path())?;
-    match model_folder(&gucs::model()) {
-        None => Classifier::from_bytes(runtime, BUILTIN_MANIFEST, BUILTIN_GRAPH),
-        Some(folder) => Classifier::open(runtime, &folder),
-    }
+pub fn open() -> Result<Model> {
+    let (setting, runtime_path) = (gucs::model(), runtime_path());
+    let runtime = Runtime::load(&runtime_path)?;
+    let classifier = match model_folder(&setting) {
+        None => Classifier::from_bytes(runtime, BUILTIN_MANIFEST, BUILTIN_GRAPH)?,
+        Some(folder) => Classifier::open(runtime, &folder)?,
+    };
+    Ok(Model { classifier: ManuallyDrop::new(classifier), setting, runtime_path, process: std::process::id() })
 }
 
 /// Where the runtime is looked for.

@@ -5,10 +5,11 @@
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::slice;
 
-use pgrx::pg_sys;
 use pgrx::varlena;
+use pgrx::{PgMemoryContexts, pg_sys};
 
 /// A `text` argument, still in the server's encoding and perhaps toasted.
 #[derive(Clone, Copy)]
@@ -43,6 +44,31 @@ impl ServerText {
             let length = varlena::varsize_any_exhdr(whole).min(most);
             slice::from_raw_parts(varlena::vardata_any(whole).cast(), length)
         }
+    }
+}
+
+/// A name as a `text` of the server's encoding that lives as long as the backend.
+#[derive(Clone, Copy)]
+pub struct ServerName(pg_sys::Datum);
+
+impl ServerName {
+    /// The name in the server's encoding; the same name is stored once, however often it is asked for.
+    pub fn new(name: &str) -> Self {
+        thread_local! {
+            static NAMES: RefCell<Vec<(String, ServerName)>> = const { RefCell::new(Vec::new()) };
+        }
+        let known = NAMES.with_borrow(|names| names.iter().find(|(known, _)| known == name).map(|(_, name)| *name));
+        known.unwrap_or_else(|| {
+            // SAFETY: the context lives as long as the process, and what is allocated in it is never freed.
+            let stored = Self(unsafe { PgMemoryContexts::TopMemoryContext.switch_to(|_| from_utf8(name)) });
+            NAMES.with_borrow_mut(|names| names.push((name.into(), stored)));
+            stored
+        })
+    }
+
+    /// The value; whoever takes it may neither change nor free it, as with any argument that a function hands on.
+    pub fn datum(self) -> pg_sys::Datum {
+        self.0
     }
 }
 

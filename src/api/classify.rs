@@ -5,11 +5,11 @@ use pgrx::pg_sys::Datum;
 
 use crate::backend::{self, Answer};
 use crate::call::{Call, Value, sql_function};
-use crate::text::ServerText;
+use crate::text::{ServerName, ServerText};
 
-/// Elements of an array that are classified in one run: large enough for the session to pay off (a row of 32 costs a
-/// third of a single one), small enough that a cancel is seen within a millisecond.
-const BATCH: usize = 64;
+/// Elements of an array that are looked up together, as many as the model takes at once; it cuts them into runs, and a
+/// cancel is seen between two of these.
+const BATCH: usize = harca_core::batch::MAX_TEXTS;
 
 sql_function!(pg_finfo_harca_classify_query, harca_classify_query, classify_query);
 sql_function!(pg_finfo_harca_classify_queries, harca_classify_queries, classify_queries);
@@ -31,7 +31,7 @@ fn query_type(call: &mut Call<'_>) -> Datum {
     match call.text(0) {
         Some(query) => {
             let answer = backend::classify(query);
-            call.value(Value::Text(answer.query_type()))
+            call.value(Value::Datum(answer.query_type().datum()))
         }
         None => call.null(),
     }
@@ -79,10 +79,10 @@ fn columns(query: ServerText, answer: &Answer) -> [Value<'_>; 6] {
     let classification = answer.classification();
     [
         Value::Datum(query.datum()),
-        Value::Text(answer.query_type()),
+        Value::Datum(answer.query_type().datum()),
         Value::Real(classification.confidence),
         Value::Reals(classification.scores.as_slice()),
-        Value::Text(classification.language.code()),
-        Value::Text(answer.model()),
+        Value::Datum(ServerName::new(classification.language.code()).datum()),
+        Value::Datum(answer.model().datum()),
     ]
 }

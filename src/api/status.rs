@@ -1,4 +1,4 @@
-//! `harca.backend_status`, `harca.load_model`, `harca.reset_local_cache`.
+//! `harca.backend_status`, `harca.load_model`, `harca.prewarm`, `harca.labels`, `harca.reset_local_cache`.
 #![allow(unsafe_code)] // exported symbols
 
 use pgrx::pg_sys::Datum;
@@ -10,6 +10,7 @@ use crate::{backend, error, gucs};
 
 sql_function!(pg_finfo_harca_backend_status, harca_backend_status, backend_status);
 sql_function!(pg_finfo_harca_load_model, harca_load_model, load_model);
+sql_function!(pg_finfo_harca_prewarm, harca_prewarm, prewarm);
 sql_function!(pg_finfo_harca_labels, harca_labels, labels);
 sql_function!(pg_finfo_harca_reset_local_cache, harca_reset_local_cache, reset_local_cache);
 
@@ -19,7 +20,7 @@ fn backend_status(call: &mut Call<'_>) -> Datum {
     let count = |n: u64| Value::BigInt(i64::try_from(n).unwrap_or(i64::MAX));
     call.composite([
         Value::Text(status.state),
-        status.model.as_deref().into(),
+        status.model.map_or(Value::Null, |name| Value::Datum(name.datum())),
         status.sha256.as_deref().into(),
         status.failure.as_deref().into(),
         status.runtime_version.into(),
@@ -44,7 +45,7 @@ fn load_model(call: &mut Call<'_>) -> Datum {
             .report(PgLogLevel::ERROR);
     }
     match backend::load() {
-        Ok(name) => call.value(Value::Text(&name)),
+        Ok(name) => call.value(Value::Datum(name.datum())),
         Err(failure) => {
             error::report(&failure).report(PgLogLevel::ERROR);
             call.null()
@@ -52,11 +53,16 @@ fn load_model(call: &mut Call<'_>) -> Datum {
     }
 }
 
+/// `harca.prewarm() → text`.
+fn prewarm(call: &mut Call<'_>) -> Datum {
+    call.value(Value::Datum(backend::prewarm().datum()))
+}
+
 /// `harca.labels() → setof (ordinality integer, label text)`: what the scores stand for now.
 fn labels(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
     for (label, ordinality) in backend::labels().iter().zip(1..) {
-        rows.push([Value::Int(ordinality), Value::Text(label)]);
+        rows.push([Value::Int(ordinality), Value::Datum(label.datum())]);
     }
     call.null()
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A backend stays at one thread and a bounded memory, whatever it has classified and however often it failed; the postmaster loads nothing."""
+"""A backend stays at one thread and a bounded memory, whatever it has classified and however often it failed; so does the postmaster."""
 
 import os
 import sys
@@ -53,10 +53,10 @@ def stays_single(server, kind):
     session.close()
 
 
-def postmaster_is_clean(server, kind):
+def postmaster(server, kind, runtime):
     pid = server.postmaster_pid()
     is_(threads(pid), (1, 1), f"{kind}: the postmaster has one thread")
-    ok("onnxruntime" not in maps(pid), f"{kind}: and no ONNX Runtime")
+    is_("onnxruntime" in maps(pid), runtime, f"{kind}: and {'the' if runtime else 'no'} ONNX Runtime")
 
 
 server = Server.attach()
@@ -65,14 +65,17 @@ own = Server(f"test-memory-{os.getpid()}")
 own.start()
 prepare(own)
 stays_single(own, "loaded on demand")
-postmaster_is_clean(own, "loaded on demand")
+postmaster(own, "loaded on demand", runtime=False)
 is_("pg_harca.so" in maps(own.postmaster_pid()), False, "loaded on demand: not in the postmaster at all")
 own.configure(shared_preload_libraries="pg_harca").restart()
 stays_single(own, "preloaded")
-postmaster_is_clean(own, "preloaded")
-is_("pg_harca.so" in maps(own.postmaster_pid()), True, "preloaded: the extension itself is in the postmaster")
+postmaster(own, "preloaded", runtime=True)
+own.configure(pg_harca__preload_session="off").restart()
+stays_single(own, "preloaded without a session")
+postmaster(own, "preloaded without a session", runtime=False)
+is_("pg_harca.so" in maps(own.postmaster_pid()), True, "preloaded without a session: the extension itself is in the postmaster")
 new = own.session(DB)
-ok("onnxruntime" not in maps(new.pid), "preloaded: a backend loads the runtime when it needs it")
+ok("onnxruntime" not in maps(new.pid), "preloaded without a session: a backend loads the runtime when it needs it")
 new.close()
 own.remove()
 

@@ -86,7 +86,8 @@ server.configure(shared_preload_libraries="").restart()
 same("without preload")
 server.configure(shared_preload_libraries="pg_harca").restart()
 
-# One session: errors, rollbacks, DISCARD; the model stays loaded, which the counts show.
+# One session: errors, rollbacks, DISCARD; the model that it has loaded itself stays loaded, which the counts show.
+server.configure(pg_harca__cache_size="0", pg_harca__preload_session="off").restart()
 session = server.session(DB)
 
 

@@ -52,9 +52,19 @@ fn classify(c: &mut Criterion) {
         b.iter(|| queries.iter().map(|q| classifier.classify(black_box(q)).unwrap().confidence).sum::<f32>());
     });
     let mut answers = Vec::new();
-    group.bench_function("classify in batches of 64", |b| {
-        b.iter(|| queries.chunks(64).for_each(|chunk| classifier.classify_batch(chunk, &mut answers).unwrap()));
-    });
+    classifier.classify_batch(&queries, &mut answers).unwrap();
+    assert!(queries.iter().zip(&answers).all(|(q, a)| classifier.classify(q).unwrap().label == a.label));
+    for (name, batch_size) in
+        [("classify in batches", 0), ("classify in batches of 16", 16), ("classify in batches of 64", 64)]
+    {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                assert_eq!(classifier.begin_batch(black_box(&queries), batch_size), queries.len());
+                while classifier.next_run().unwrap().is_some() {}
+                classifier.batch_answers().len()
+            });
+        });
+    }
     let mut cache = LocalCache::new(1000);
     for q in &queries {
         cache.put(Key::new(q.as_bytes(), 1), classifier.classify(q).unwrap(), 0);

@@ -21,6 +21,16 @@ impl Key {
     pub fn new(text: &[u8], seed: u64) -> Self {
         Self(xxh3_128_with_seed(text, seed))
     }
+
+    /// The key as it is stored: its low half, then its high half.
+    pub(crate) fn halves(self) -> [u64; 2] {
+        [self.0 as u64, (self.0 >> 64) as u64]
+    }
+
+    /// The key whose [`Self::halves`] these are.
+    pub(crate) fn from_halves([low, high]: [u64; 2]) -> Self {
+        Self(u128::from(high) << 64 | u128::from(low))
+    }
 }
 
 /// Joins the secret of a process with the identity of a model (its SHA-256) to the seed of its keys.
@@ -149,6 +159,13 @@ impl LocalCache {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The memory of its nodes, about: what the allocator and the index add is reckoned at three words each.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let node = size_of::<(Key, Option<Entry>)>() + 5 * size_of::<usize>();
+        self.nodes.len() * node
     }
 
     /// What the cache has done so far.

@@ -20,6 +20,14 @@ impl Scores {
         Self { values, len: len as u8 }
     }
 
+    /// The first `len` of `values`, without a branch on `len`: this is on the way of every hit of the shared cache.
+    pub(crate) fn prefix(mut values: [f32; MAX_LABELS], len: u8) -> Self {
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = if i < usize::from(len) { *value } else { 0.0 };
+        }
+        Self { values, len: len.min(MAX_LABELS as u8) }
+    }
+
     /// All probability on one of `len` labels.
     #[must_use]
     pub fn certain(label: usize, len: usize) -> Self {
@@ -58,6 +66,11 @@ impl Scores {
         &self.values[..usize::from(self.len)]
     }
 
+    /// The probabilities with zeros behind them.
+    pub(crate) fn padded(&self) -> &[f32; MAX_LABELS] {
+        &self.values
+    }
+
     /// Position and probability of the most probable label; the first of equals.
     #[must_use]
     pub fn top(&self) -> (usize, f32) {
@@ -74,7 +87,8 @@ impl Scores {
 pub struct Classification {
     /// Position of the type among the labels; `None` is `unknown` for a model that has no such label.
     pub label: Option<u8>,
-    /// How sure the answer is, from 0 to 1.
+    /// How sure the answer is, from 0 to 1: the probability of `label`, or 1 without a label. The shared cache does not
+    /// store it and relies on that.
     pub confidence: f32,
     /// The probability of each label.
     pub scores: Scores,
@@ -89,13 +103,13 @@ impl Classification {
         self.label.and_then(|i| labels.get(usize::from(i))).map_or(UNKNOWN, String::as_str)
     }
 
-    /// [`Self::query_type`], but [`UNKNOWN`] when the confidence is below `least`.
+    /// Position of the type among the labels; none, which is [`UNKNOWN`], when the confidence is below `least`.
     ///
     /// `least` has the precision of the confidence, so that the number under which a confidence is shown is enough for
     /// it: as `f64`, 0.7 is more than the confidence 0.7.
     #[must_use]
-    pub fn query_type_if_sure<'a>(&self, labels: &'a [String], least: f32) -> &'a str {
-        if self.confidence < least { UNKNOWN } else { self.query_type(labels) }
+    pub fn label_if_sure(&self, least: f32) -> Option<usize> {
+        if self.confidence < least { None } else { self.label.map(usize::from) }
     }
 
     /// The most probable label of `scores`.
@@ -134,14 +148,14 @@ mod tests {
     fn a_doubtful_answer_is_unknown_and_keeps_its_numbers() {
         let labels = ["a", "b", "c"].map(String::from);
         let answer = Classification::from_scores(Scores::new(&[0.2, 0.7, 0.1]), Language::English);
-        for (least, expected) in [(0.0, "b"), (0.699, "b"), (0.7, "b"), (0.701, "unknown"), (1.0, "unknown")] {
-            assert_eq!(answer.query_type_if_sure(&labels, least), expected, "{least}");
+        for (least, expected) in [(0.0, Some(1)), (0.699, Some(1)), (0.7, Some(1)), (0.701, None), (1.0, None)] {
+            assert_eq!(answer.label_if_sure(least), expected, "{least}");
         }
         assert_eq!((answer.confidence, answer.query_type(&labels)), (0.7, "b"));
         let certain = Classification::from_scores(Scores::certain(2, 3), Language::English);
-        assert_eq!(certain.query_type_if_sure(&labels, 1.0), "c");
+        assert_eq!(certain.label_if_sure(1.0), Some(2));
         let blank = Classification::unsearchable(&labels, Language::Undetermined);
-        assert_eq!(blank.query_type_if_sure(&labels, 0.0), "unknown");
+        assert_eq!(blank.label_if_sure(0.0), None);
     }
 
     proptest! {

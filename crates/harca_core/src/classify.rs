@@ -1,11 +1,13 @@
 //! From text to calibrated scores: encode, run, softmax.
 
 use std::path::Path;
+use std::time::Instant;
 
+use crate::batch::{Batch, RunReport};
 use crate::classification::{Classification, Scores};
 use crate::encode::{Encoded, Encoder};
 use crate::error::{Error, Result, one_line};
-use crate::language;
+use crate::language::{self, Language};
 use crate::manifest::{Calibration, Manifest, TOKEN_IDS};
 use crate::rules;
 use crate::session::{Runtime, Session};
@@ -16,9 +18,8 @@ pub struct Classifier {
     encoder: Encoder,
     session: Session,
     row: Encoded,
-    features: Lines,
-    tokens: Lines,
     logits: Vec<f32>,
+    batch: Batch,
 }
 
 impl Classifier {
@@ -62,15 +63,8 @@ impl Classifier {
     fn build(runtime: &Runtime, manifest: Manifest, model: &[u8]) -> Result<Self> {
         let encoder = Encoder::new(&manifest.encoder)?;
         let session = Session::build(runtime, &manifest, model)?;
-        let mut classifier = Self {
-            manifest,
-            encoder,
-            session,
-            row: Encoded::default(),
-            features: Lines::default(),
-            tokens: Lines::default(),
-            logits: Vec::new(),
-        };
+        let mut classifier =
+            Self { manifest, encoder, session, row: Encoded::default(), logits: Vec::new(), batch: Batch::default() };
         // An embedding table that is smaller than the encoder's ids fails at some query, not at the first: the highest
         // ids show it now.
         let top = |buckets: u32| i32::try_from(buckets).unwrap_or(i32::MAX);
@@ -114,46 +108,82 @@ impl Classifier {
         }
         self.encoder.encode(text, &mut self.row);
         self.session.run(&self.row.features, &self.row.tokens, 1, &mut self.logits)?;
-        Ok(Classification::from_scores(self.calibrate(0), language))
+        Ok(Classification::from_scores(calibrate(&self.manifest, &self.logits, 0), language))
     }
 
-    /// Classifies texts in one run of the session; `answers` is replaced by one answer per text, in order.
+    /// Classifies texts, as many as there are; `answers` is replaced by one answer per text, in order.
     ///
-    /// The work buffers grow with the batch and are kept: choose batches of tens or hundreds, not millions.
+    /// Whoever has to do something between the runs takes [`Self::begin_batch`] and [`Self::next_run`] instead.
     ///
     /// # Errors
     /// As [`Session::run`]; then `answers` is empty.
     pub fn classify_batch(&mut self, texts: &[&str], answers: &mut Vec<Classification>) -> Result<()> {
         answers.clear();
-        self.features.clear();
-        self.tokens.clear();
-        for text in texts.iter().filter(|t| rules::is_searchable(t)) {
-            self.encoder.encode(text, &mut self.row);
-            self.features.push(&self.row.features);
-            self.tokens.push(&self.row.tokens);
-        }
-        let rows = self.features.ends.len();
-        if rows > 0 {
-            self.session.run(&self.features.padded(), &self.tokens.padded(), rows, &mut self.logits)?;
-        }
-        let mut row = 0;
-        for text in texts {
-            let language = language::detect(text);
-            answers.push(if rules::is_searchable(text) {
-                row += 1;
-                Classification::from_scores(self.calibrate(row - 1), language)
-            } else {
-                Classification::unsearchable(&self.manifest.labels, language)
-            });
+        let mut rest = texts;
+        while !rest.is_empty() {
+            rest = &rest[self.begin_batch(rest, 0)..];
+            while self.next_run().inspect_err(|_| answers.clear())?.is_some() {}
+            answers.extend_from_slice(self.batch_answers());
         }
         Ok(())
     }
 
-    fn calibrate(&self, row: usize) -> Scores {
-        let labels = self.manifest.labels.len();
-        let Calibration::Temperature { temperature } = self.manifest.calibration;
-        Scores::softmax(&self.logits[row * labels..(row + 1) * labels], temperature)
+    /// Encodes texts for a batch of runs, as many as it may hold and at least one of them, and says how many. Those
+    /// behind are for the next batch: at most [`MAX_TEXTS`](crate::batch::MAX_TEXTS) are taken, fewer when they are
+    /// very long.
+    ///
+    /// A run has at most `batch_size` texts; with 0 it has as many as are best for their lengths, by what former
+    /// batches have cost. What was left of a former batch is forgotten. Texts that are equal are run more than once.
+    ///
+    /// [`Self::next_run`] then does the work, and [`Self::batch_answers`] has the answers. Scores may differ from those
+    /// of [`Self::classify`] in the last digits: a float sum depends on the order of its terms.
+    pub fn begin_batch(&mut self, texts: &[&str], batch_size: usize) -> usize {
+        let unsearchable = Classification::unsearchable(&self.manifest.labels, Language::Undetermined);
+        self.batch.clear(batch_size);
+        let mut taken = 0;
+        for text in texts {
+            if self.batch.is_full() {
+                break;
+            }
+            let encoded = rules::is_searchable(text).then(|| {
+                self.encoder.encode(text, &mut self.row);
+                &self.row
+            });
+            self.batch.push(Classification { language: language::detect(text), ..unsearchable }, encoded);
+            taken += 1;
+        }
+        self.batch.order();
+        taken
     }
+
+    /// Does one run of the batch; `None` when none is left.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; then the batch is given up.
+    pub fn next_run(&mut self) -> Result<Option<RunReport>> {
+        let Some(run) = self.batch.cut() else { return Ok(None) };
+        let start = Instant::now();
+        if let Err(error) = self.session.run(run.features, run.tokens, run.rows, &mut self.logits) {
+            self.batch.abandon();
+            return Err(error);
+        }
+        let elapsed = start.elapsed();
+        let scores = |row| calibrate(&self.manifest, &self.logits, row);
+        Ok(Some(self.batch.answer(elapsed, scores)))
+    }
+
+    /// The answers of the batch in the order of its texts, once no run is left; nothing before, or after an error.
+    #[must_use]
+    pub fn batch_answers(&self) -> &[Classification] {
+        self.batch.answers()
+    }
+}
+
+/// The scores of one row of logits.
+fn calibrate(manifest: &Manifest, logits: &[f32], row: usize) -> Scores {
+    let labels = manifest.labels.len();
+    let Calibration::Temperature { temperature } = manifest.calibration;
+    Scores::softmax(&logits[row * labels..][..labels], temperature)
 }
 
 /// Largest manifest that is read, in bytes.
@@ -161,54 +191,3 @@ const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// Largest model file that is read, in bytes: every backend holds a copy.
 const MAX_MODEL_BYTES: u64 = 256 << 20;
-
-/// Lines of different length, end to end.
-#[derive(Default)]
-struct Lines {
-    ids: Vec<i32>,
-    ends: Vec<usize>,
-    longest: usize,
-}
-
-impl Lines {
-    fn clear(&mut self) {
-        self.ids.clear();
-        self.ends.clear();
-        self.longest = 0;
-    }
-
-    fn push(&mut self, line: &[i32]) {
-        self.ids.extend_from_slice(line);
-        self.ends.push(self.ids.len());
-        self.longest = self.longest.max(line.len());
-    }
-
-    /// All lines at the length of the longest, with zeros behind.
-    fn padded(&self) -> Vec<i32> {
-        let mut padded = Vec::with_capacity(self.longest * self.ends.len());
-        let mut start = 0;
-        for (row, &end) in self.ends.iter().enumerate() {
-            padded.extend_from_slice(&self.ids[start..end]);
-            padded.resize(self.longest * (row + 1), 0);
-            start = end;
-        }
-        padded
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn padding_keeps_every_line() {
-        let mut lines = Lines::default();
-        assert_eq!(lines.padded(), [0i32; 0]);
-        lines.push(&[1]);
-        lines.push(&[2, 3, 4]);
-        assert_eq!(lines.padded(), [1, 0, 0, 2, 3, 4]);
-        lines.clear();
-        lines.push(&[]);
-        assert_eq!(lines.padded(), [0i32; 0]);
-    }
-}

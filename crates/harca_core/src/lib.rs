@@ -1,18 +1,25 @@
 //! The part of pg_harca that knows no PostgreSQL: it tells what kind of search a query is and fuses ranked lists.
 //!
-//! The path of a query: [`rules::is_searchable`] sorts out what holds nothing to search for, [`cache`] answers what
-//! was asked before, [`encode`] turns text into feature ids, [`session`] runs the model that [`manifest`] describes,
-//! and [`classify`] turns its logits into a [`classification`] with calibrated scores. [`rules`] answers alone when no model can.
-//! [`fusion`] and [`segment`] serve the search that follows.
+//! The path of a query: [`rules::is_searchable`] sorts out what holds nothing to search for, [`cache`] and
+//! [`shared_cache`] answer what was asked before (the latter after a restart as well, thanks to [`cache_dump`]),
+//! [`encode`] turns text into feature ids, [`session`] runs the model that [`manifest`] describes, and [`classify`] turns
+//! its logits into a [`classification`] with calibrated scores. [`rules`] answers alone when no model can.
+//! [`batch`] brings many texts into few runs, and [`model_stats`] counts what each model has done, and the
+//! time of its runs in a [`histogram`]. [`fusion`] and [`segment`] serve the search that follows.
 
+pub mod batch;
 pub mod cache;
+pub mod cache_dump;
 pub mod classification;
 pub mod classify;
 pub mod encode;
 pub mod error;
 pub mod fusion;
+pub mod histogram;
 pub mod language;
 pub mod manifest;
+pub mod model_stats;
 pub mod rules;
 pub mod segment;
 pub mod session;
+pub mod shared_cache;

@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use harca_core::batch::MAX_TEXTS;
 use harca_core::classify::Classifier;
 use harca_core::error::Error;
+use harca_core::rules::is_searchable;
 use harca_core::session::Runtime;
 
 fn repository() -> PathBuf {
@@ -104,6 +106,50 @@ fn a_batch_answers_as_single_calls_do() {
     }
     classifier.classify_batch(&[], &mut answers).unwrap();
     assert!(answers.is_empty());
+}
+
+#[test]
+fn runs_of_any_size_answer_as_single_calls_do() {
+    let mut classifier = shipped();
+    let queries: Vec<String> = table("quality_queries.tsv").iter().map(|row| row["query"].clone()).collect();
+    // Texts of every length, some twice, some with nothing to search for, more than a batch may hold.
+    let long: Vec<String> = queries.chunks(9).map(|few| few.join(" ")).collect();
+    let all = queries.iter().chain(&long);
+    let texts: Vec<&str> = all.map(String::as_str).cycle().take(3 * MAX_TEXTS).flat_map(|text| [text, "?"]).collect();
+    let singles: Vec<_> =
+        texts[..2 * (queries.len() + long.len())].iter().map(|text| classifier.classify(text).unwrap()).collect();
+    for batch_size in [0, 1, 50, 10_000] {
+        let (mut rest, mut done) = (&texts[..], 0);
+        while !rest.is_empty() {
+            let taken = classifier.begin_batch(rest, batch_size);
+            assert!((1..=MAX_TEXTS).contains(&taken));
+            let mut rows = 0;
+            while let Some(run) = classifier.next_run().unwrap() {
+                assert!(run.rows > 0 && (batch_size == 0 || run.rows <= batch_size));
+                rows += run.rows;
+            }
+            assert_eq!(rows, rest[..taken].iter().filter(|text| is_searchable(text)).count());
+            assert_eq!(classifier.batch_answers().len(), taken);
+            for (text, answer) in rest.iter().zip(classifier.batch_answers()) {
+                let single = &singles[done % singles.len()];
+                assert_eq!((answer.label, answer.language), (single.label, single.language), "{text}");
+                for (a, b) in answer.scores.as_slice().iter().zip(single.scores.as_slice()) {
+                    assert!((a - b).abs() < 1e-4, "{text}: {answer:?}, {single:?}");
+                }
+                done += 1;
+            }
+            rest = &rest[taken..];
+        }
+        assert_eq!(done, texts.len());
+    }
+    // A batch that is left before its end leaves nothing to the next.
+    classifier.begin_batch(&texts[..100], 1);
+    classifier.next_run().unwrap();
+    assert!(classifier.batch_answers().is_empty());
+    assert_eq!(classifier.begin_batch(&texts[..1], 0), 1);
+    assert_eq!(classifier.next_run().unwrap().map(|run| run.rows), Some(1));
+    assert_eq!(classifier.next_run(), Ok(None));
+    assert_eq!(classifier.batch_answers().len(), 1);
 }
 
 #[test]

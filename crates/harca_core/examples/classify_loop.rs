@@ -1,0 +1,106 @@
+//! What a classification costs in a plain loop: the floor that `make bench` holds the extension's misses against.
+//!
+//! `classify_loop [--labels] MODEL_FOLDER QUERIES`, with one query a line in the file, prints one line of JSON:
+//! nanoseconds a query of encode + run alone, of the whole of `Classifier::classify`, and of its batches of 64; then the
+//! answers, a label a line, for whoever times to compare. With `--labels` it prints the answers alone. The runtime is
+//! found as in `tests/model.rs`.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use harca_core::classify::Classifier;
+use harca_core::encode::{Encoded, Encoder};
+use harca_core::session::{Runtime, Session};
+
+const BATCH: usize = 64;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("classify_loop: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let labels_alone = arguments.first().is_some_and(|first| first == "--labels");
+    if labels_alone {
+        arguments.remove(0);
+    }
+    let [folder, file] = &arguments[..] else {
+        return Err("usage: classify_loop [--labels] MODEL_FOLDER QUERIES".into());
+    };
+    let library = std::env::var_os("HARCA_ONNXRUNTIME").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.build/onnxruntime/libonnxruntime.so.1.24.4"),
+        PathBuf::from,
+    );
+    let runtime = Runtime::load(&library)?;
+    let folder = Path::new(folder);
+    let mut classifier = Classifier::open(runtime, folder)?;
+    let text = std::fs::read_to_string(file)?;
+    let queries: Vec<&str> = text.lines().collect();
+    if queries.is_empty() {
+        return Err("there are no queries in the file".into());
+    }
+    let per_query = |started: Instant| started.elapsed().as_nanos() as f64 / queries.len() as f64;
+
+    // The pass that gives the answers is the warm-up of the others.
+    let labels = classifier.manifest().labels.clone();
+    let answers: Vec<String> = queries
+        .iter()
+        .map(|query| Ok(classifier.classify(query)?.query_type(&labels).to_owned()))
+        .collect::<Result<_, Box<dyn Error>>>()?;
+
+    if labels_alone {
+        answers.iter().for_each(|answer| println!("{answer}"));
+        return Ok(());
+    }
+
+    let started = Instant::now();
+    for query in &queries {
+        std::hint::black_box(classifier.classify(query)?);
+    }
+    let classify_ns = per_query(started);
+
+    let mut batch = Vec::new();
+    let started = Instant::now();
+    for chunk in queries.chunks(BATCH) {
+        classifier.classify_batch(chunk, &mut batch)?;
+        std::hint::black_box(&batch);
+    }
+    let batch_ns = per_query(started);
+
+    let manifest = classifier.manifest();
+    let encoder = Encoder::new(&manifest.encoder)?;
+    let mut session = Session::build(runtime, manifest, &std::fs::read(folder.join(&manifest.file))?)?;
+    let (mut row, mut logits) = (Encoded::default(), Vec::new());
+    let mut encode_run = || -> Result<f64, Box<dyn Error>> {
+        let started = Instant::now();
+        for query in &queries {
+            encoder.encode(query, &mut row);
+            session.run(&row.features, &row.tokens, 1, &mut logits)?;
+            std::hint::black_box(&logits);
+        }
+        Ok(per_query(started))
+    };
+    // A session of its own: the first pass warms it.
+    encode_run()?;
+    let encode_run_ns = encode_run()?;
+
+    println!(
+        "{}",
+        serde_json::json!({
+            "queries": queries.len(),
+            "encode_run_ns": encode_run_ns,
+            "classify_ns": classify_ns,
+            "batch_ns": batch_ns,
+        })
+    );
+    answers.iter().for_each(|answer| println!("{answer}"));
+    Ok(())
+}

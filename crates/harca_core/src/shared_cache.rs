@@ -1,0 +1,419 @@
+//! The cache that all backends share (L2): a set-associative table in memory that several processes map.
+//!
+//! A table is a slice of [`Set`]s, each with one line of order and tags and 14 records of one cache line. A key names its
+//! set and a tag; at most 14 entries share a set, and the least recently used of them makes room for the next. Nothing
+//! inside is a pointer or depends on the address, and zeroed memory is an empty table.
+//!
+//! # Locking contract
+//!
+//! There is no lock that anybody waits for. Every operation ends after a bounded number of steps, whatever the other
+//! processes do, and none allocates, panics or calls out: no error can leave one half done. What protects each word:
+//!
+//! | word | who writes it | how |
+//! |---|---|---|
+//! | [`Set`] `order` | anybody | one compare-and-exchange from permutation to permutation, relaxed; a failed one is dropped |
+//! | record, word 0 | who moves its sequence number from even to odd by compare-and-exchange | acquire; given back by a release store of the next even number |
+//! | record, words 1–7, and the tag of the way | only who holds the odd number | relaxed stores behind a release fence |
+//!
+//! Reading follows Boehm, "Can seqlocks get along with programming language memory models?" (MSPC 2012): an acquire load
+//! of word 0, relaxed loads of the others, an acquire fence, and word 0 once more. If it has changed or is odd, the read
+//! is a miss. Were one word of the copy that of a later writer, the two fences would order that writer's odd number before
+//! the second look, so **no reader ever gets a torn record**. The one exception is a reader that sleeps between its two
+//! looks while exactly a multiple of 2³¹ writes hit this one record and leave the same metadata.
+//!
+//! - **A hit** writes nothing when its way is already the most recent, so a hot entry stays in every core's cache; else it
+//!   tries one compare-and-exchange on the order.
+//! - **A write** claims one record of one set. If somebody else takes it first, it gives up: losing an entry is
+//!   cheaper than waiting. It skips records that are claimed.
+//! - **Order and tags are hints.** A lookup compares the whole key inside the record; a tag that is seen too early or
+//!   too late makes a miss. A lookup that races with the eviction of its entry either still gets that entry or misses.
+//! - **Two writers of the same key** either meet at one record, where one of them gives up or replaces the other's entry, or
+//!   miss each other and store the entry twice. Both copies are true; one of them ages and goes. A lookup that finds
+//!   one past its time looks for the other.
+//! - **A process that dies inside a write** leaves the sequence number odd. Its way is then lost: never read, never
+//!   written, skipped by everybody, until PostgreSQL makes its shared memory anew, as the postmaster does whenever a
+//!   process that is attached to it dies that way.
+//! - **[`SharedCache::clear`]** empties what it finds; an entry whose write overlaps may stay.
+//! - **Damaged memory** (impossible metadata, an order that is no permutation) makes misses, never a panic.
+//!
+//! `tests/shared_cache.rs` holds it against oracles and runs it in threads, and `tests/shared_cache_loom.rs` tries the
+//! interleavings of small cases, with what weakly ordered processors may see.
+
+mod entry;
+mod recency;
+mod record;
+
+/// The atomics, or their model under `cfg(loom)`.
+mod atomic {
+    #[cfg(loom)]
+    pub(super) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    #[cfg(not(loom))]
+    pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+}
+
+use atomic::{AtomicU32, Ordering::Relaxed};
+pub use entry::Entry;
+pub(crate) use entry::WORDS;
+use recency::Recency;
+use record::{Claim, Record};
+
+use crate::cache::Key;
+use crate::classification::Classification;
+
+/// Entries of a set: as many tags as fit into one cache line beside the order. Fewer under loom, where every one of them
+/// multiplies the interleavings.
+pub const WAYS: usize = if cfg!(loom) { 2 } else { 14 };
+
+/// The tag of a way without an entry.
+const VACANT: u32 = 0;
+
+/// The part of the table that a key belongs to.
+///
+/// It consists of atomic integers alone: any content is a valid value, and all zeros is a set without entries. 960 bytes,
+/// aligned to 64.
+#[derive(Default)]
+#[repr(C, align(64))]
+pub struct Set {
+    recency: Recency,
+    tags: [AtomicU32; WAYS],
+    records: [Record; WAYS],
+}
+
+#[cfg(not(loom))]
+const _: () = {
+    assert!(std::mem::size_of::<Record>() == 64 && std::mem::align_of::<Record>() == 64);
+    assert!(std::mem::size_of::<Set>() == 64 * (1 + WAYS) && std::mem::align_of::<Set>() == 64);
+    assert!(std::mem::offset_of!(Set, records) == 64);
+};
+
+impl Set {
+    /// The sets to make room for `entries`, rounded up to whole sets; a set takes `size_of::<Set>()` bytes. 0 for 0.
+    #[must_use]
+    pub const fn needed_for(entries: usize) -> usize {
+        entries.div_ceil(WAYS)
+    }
+
+    /// A bit for each way whose tag is `tag`. All tags are compared, since a branch that leaves early is mispredicted
+    /// more often than not.
+    fn tagged(&self, tag: u32) -> Ways {
+        let bits = self
+            .tags
+            .iter()
+            .enumerate()
+            .fold(0, |bits, (way, found)| bits | u32::from(found.load(Relaxed) == tag) << way);
+        Ways(bits)
+    }
+
+    /// A way and its record; `None` for a way that a damaged order names.
+    fn way(&self, way: usize) -> Option<(&AtomicU32, &Record)> {
+        Some((self.tags.get(way)?, self.records.get(way)?))
+    }
+}
+
+/// Ways of a set, one bit each, the lowest first.
+struct Ways(u32);
+
+impl Iterator for Ways {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let way = self.0.trailing_zeros();
+        self.0 &= self.0.wrapping_sub(1);
+        (way < u32::BITS).then_some(way as usize)
+    }
+}
+
+/// What [`SharedCache::get`] found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Lookup {
+    /// A live entry.
+    Hit(Classification),
+    /// An entry past its time, which this look-up has taken out: each is reported once.
+    Expired,
+    /// Nothing.
+    Missing,
+}
+
+/// What [`SharedCache::put`] and [`SharedCache::restore`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// The entry took a vacant way.
+    Inserted,
+    /// The entry took the place of an older one of the same key.
+    Replaced,
+    /// The entry took the place of the least recently used one of its set.
+    Evicted,
+    /// The entry was not kept: another process was faster, the table has no sets, or no record can hold the answer.
+    Skipped,
+}
+
+/// A view of a table, as one process maps it; cheap to make.
+#[derive(Clone, Copy)]
+pub struct SharedCache<'m> {
+    sets: &'m [Set],
+}
+
+impl<'m> SharedCache<'m> {
+    /// The table in `sets`. All processes must give the same number of them; none keeps nothing.
+    #[must_use]
+    pub fn new(sets: &'m [Set]) -> Self {
+        Self { sets }
+    }
+
+    /// Finds the entry of `key` and makes it the most recently used of its set.
+    ///
+    /// `now` is in microseconds from a point that all processes agree on, `ttl` the microseconds an entry lives; 0 is for
+    /// ever. A clock that goes back keeps entries alive.
+    #[must_use]
+    pub fn get(&self, key: Key, now: i64, ttl: i64) -> Lookup {
+        let mut outcome = Lookup::Missing;
+        let Some((set, tag)) = self.place(key) else { return outcome };
+        for way in set.tagged(tag) {
+            let Some((tag, record)) = set.way(way) else { continue };
+            let Some((stamp, words)) = record.read(|halves| halves == key.halves()) else { continue };
+            let Some(entry) = Entry::from_words(&words) else { continue };
+            if ttl == 0 || now.saturating_sub(entry.stored_at) < ttl {
+                set.recency.touch(way);
+                return Lookup::Hit(entry.answer);
+            }
+            if let Some(claim) = record.claim(stamp) {
+                vacate(claim, tag);
+                outcome = Lookup::Expired;
+            }
+        }
+        outcome
+    }
+
+    /// Keeps an answer, in the place of an older one of the same key, else in a vacant way, else in that of the least
+    /// recently used entry, and makes it the most recently used. `now` is as for [`Self::get`].
+    pub fn put(&self, key: Key, answer: &Classification, now: i64) -> Stored {
+        self.store(&Entry { key, stored_at: now, answer: *answer }, true)
+    }
+
+    /// Keeps an entry of [`Self::entries`] or of a dump with its time, unless its key has an entry already, which can only
+    /// be younger.
+    pub fn restore(&self, entry: &Entry) -> Stored {
+        self.store(entry, false)
+    }
+
+    fn store(&self, entry: &Entry, replace: bool) -> Stored {
+        let (Some((set, tag)), Some(words)) = (self.place(entry.key), entry.to_words()) else { return Stored::Skipped };
+        let publish = |way: usize, found: &AtomicU32, claim: Option<Claim<'_>>, stored: Stored| {
+            let Some(claim) = claim else { return Stored::Skipped };
+            found.store(tag, Relaxed);
+            claim.publish(&words);
+            set.recency.touch(way);
+            stored
+        };
+        for way in set.tagged(tag) {
+            let Some((found, record)) = set.way(way) else { continue };
+            if let Some((stamp, _)) = record.read(|halves| halves == entry.key.halves()) {
+                return if replace {
+                    publish(way, found, record.claim(stamp), Stored::Replaced)
+                } else {
+                    Stored::Skipped
+                };
+            }
+        }
+        for way in set.tagged(VACANT) {
+            let Some((found, record)) = set.way(way) else { continue };
+            let stamp = record.stamp();
+            if stamp.is_vacant() && !stamp.is_claimed() {
+                return publish(way, found, record.claim(stamp), Stored::Inserted);
+            }
+        }
+        for way in set.recency.order().oldest_first() {
+            let Some((found, record)) = set.way(way) else { continue };
+            let stamp = record.stamp();
+            if !stamp.is_claimed() {
+                let stored = if stamp.is_vacant() { Stored::Inserted } else { Stored::Evicted };
+                return publish(way, found, record.claim(stamp), stored);
+            }
+        }
+        Stored::Skipped
+    }
+
+    /// Takes every entry out, and gives their number.
+    pub fn clear(&self) -> usize {
+        let mut cleared = 0;
+        for (tag, record) in self.sets.iter().flat_map(|set| set.tags.iter().zip(&set.records)) {
+            let stamp = record.stamp();
+            if !stamp.is_vacant()
+                && let Some(claim) = record.claim(stamp)
+            {
+                vacate(claim, tag);
+                cleared += 1;
+            }
+        }
+        cleared
+    }
+
+    /// The number of entries, expired ones that nobody asked for included. It looks at every record.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let stamps = self.sets.iter().flat_map(|set| &set.records).map(Record::stamp);
+        stamps.filter(|stamp| !stamp.is_vacant() && !stamp.is_claimed()).count()
+    }
+
+    /// Whether there is no entry; as costly as [`Self::len`] if so.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries().next().is_none()
+    }
+
+    /// The entries there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.sets.len() * WAYS
+    }
+
+    /// Copies of the entries, set by set, the least recently used first: [`Self::restore`] in this order gives the same
+    /// order. What other processes do in the meantime may be in it or not.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + use<'m> {
+        self.sets.iter().flat_map(|set| {
+            let order = set.recency.order();
+            order.oldest_first().filter_map(|way| Entry::from_words(&set.records.get(way)?.read(|_| true)?.1))
+        })
+    }
+
+    /// The set of a key, and its tag there. Both come from different bits of the key, which is a hash.
+    fn place(&self, key: Key) -> Option<(&'m Set, u32)> {
+        let [low, high] = key.halves();
+        // Multiply and shift (Lemire, "Fast random integer generation in an interval", 2019): any number of sets, no
+        // division.
+        let index = (u128::from(high) * self.sets.len() as u128) >> 64;
+        Some((self.sets.get(index as usize)?, (low as u32).max(VACANT + 1)))
+    }
+}
+
+/// Takes an entry out of its way.
+fn vacate(claim: Claim<'_>, tag: &AtomicU32) {
+    tag.store(VACANT, Relaxed);
+    claim.vacate();
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::classification::Scores;
+    use crate::language::Language;
+
+    fn key(n: u64) -> Key {
+        Key::new(&n.to_le_bytes(), 7)
+    }
+
+    fn answer(n: u64) -> Classification {
+        Classification::from_scores(Scores::new(&[n as f32, 0.5]), Language::German)
+    }
+
+    fn sets(count: usize) -> Vec<Set> {
+        (0..count).map(|_| Set::default()).collect()
+    }
+
+    fn fill(cache: SharedCache<'_>, keys: std::ops::Range<u64>) {
+        keys.for_each(|n| assert_ne!(cache.put(key(n), &answer(n), 0), Stored::Skipped));
+    }
+
+    #[test]
+    fn keys_spread_over_all_sets() {
+        let sets = sets(7);
+        let cache = SharedCache::new(&sets);
+        let mut found = [0; 7];
+        for n in 0..7000 {
+            let (set, tag) = cache.place(key(n)).unwrap();
+            assert_ne!(tag, VACANT);
+            found[sets.iter().position(|s| std::ptr::eq(s, set)).unwrap()] += 1;
+        }
+        assert!(found.iter().all(|n| (850..1150).contains(n)), "{found:?}");
+    }
+
+    #[test]
+    fn a_hit_on_the_most_recent_way_changes_nothing() {
+        let sets = sets(1);
+        let cache = SharedCache::new(&sets);
+        fill(cache, 0..3);
+        let before: Vec<_> = words(&sets[0]).collect();
+        assert_eq!(cache.get(key(2), 0, 0), Lookup::Hit(answer(2)));
+        assert_eq!(cache.get(key(9), 0, 0), Lookup::Missing);
+        assert_eq!(words(&sets[0]).collect::<Vec<_>>(), before);
+        assert_eq!(cache.get(key(1), 0, 0), Lookup::Hit(answer(1)));
+        assert_ne!(words(&sets[0]).collect::<Vec<_>>(), before);
+    }
+
+    fn words(set: &Set) -> impl Iterator<Item = u64> {
+        let tags = set.tags.iter().map(|tag| u64::from(tag.load(Relaxed)));
+        let records = set.records.iter().flat_map(|r| r.read(|_| true).map(|found| found.1)).flatten();
+        tags.chain(set.recency.order().oldest_first().map(|way| way as u64)).chain(records)
+    }
+
+    /// As if a process had died inside a write.
+    fn lose(record: &Record) {
+        assert!(record.claim(record.stamp()).is_some());
+    }
+
+    #[test]
+    fn a_lost_way_is_skipped_by_everybody() {
+        let sets = sets(1);
+        let cache = SharedCache::new(&sets);
+        fill(cache, 0..WAYS as u64);
+        let lost = sets[0].recency.order().oldest_first().next().unwrap();
+        lose(&sets[0].records[lost]);
+        assert_eq!(cache.get(key(0), 0, 0), Lookup::Missing);
+        assert_eq!((cache.len(), cache.entries().count()), (WAYS - 1, WAYS - 1));
+        // The key that was lost, and others, find room in the ways that are left, again and again.
+        fill(cache, 0..100);
+        for n in 100 - (WAYS as u64 - 1)..100 {
+            assert_eq!(cache.get(key(n), 0, 0), Lookup::Hit(answer(n)));
+        }
+        assert_eq!(cache.clear(), WAYS - 1);
+        assert!(cache.is_empty());
+        sets[0].records.iter().enumerate().filter(|(way, _)| *way != lost).for_each(|(_, record)| lose(record));
+        assert_eq!(cache.put(key(1), &answer(1), 0), Stored::Skipped);
+    }
+
+    #[test]
+    fn damaged_records_are_misses() {
+        let sets = sets(1);
+        let cache = SharedCache::new(&sets);
+        fill(cache, 0..WAYS as u64);
+        for (n, record) in sets[0].records.iter().enumerate() {
+            let (stamp, mut words) = record.read(|_| true).unwrap();
+            // An unknown language, a label without a score, no scores, too many of them.
+            words[0] = [0x0002_0000, 0x0002_0201, 0x0000_0001, 0x0009_0001][n % 4];
+            record.claim(stamp).unwrap().publish(&words);
+        }
+        for n in 0..WAYS as u64 {
+            assert_eq!(cache.get(key(n), 0, 0), Lookup::Missing);
+        }
+        assert_eq!(cache.entries().count(), 0);
+        assert_eq!(cache.put(key(1), &answer(1), 0), Stored::Replaced);
+        assert_eq!(cache.get(key(1), 0, 0), Lookup::Hit(answer(1)));
+    }
+
+    #[test]
+    fn an_entry_that_is_there_twice_dies_once_each() {
+        let sets = sets(1);
+        let cache = SharedCache::new(&sets);
+        fill(cache, 1..2);
+        // A second copy, as two writers that missed each other leave it.
+        let (_, tag) = cache.place(key(1)).unwrap();
+        let copy = Entry { key: key(1), stored_at: 50, answer: answer(1) };
+        let record = &sets[0].records[5];
+        let claim = record.claim(record.stamp()).unwrap();
+        sets[0].tags[5].store(tag, Relaxed);
+        claim.publish(&copy.to_words().unwrap());
+        assert_eq!(cache.get(key(1), 60, 20), Lookup::Hit(answer(1)));
+        assert_eq!(cache.len(), 1);
+        assert_eq!(cache.get(key(1), 70, 20), Lookup::Expired);
+        assert_eq!(cache.get(key(1), 70, 20), Lookup::Missing);
+    }
+
+    #[test]
+    fn no_sets_keep_nothing() {
+        let cache = SharedCache::new(&[]);
+        assert_eq!(cache.put(key(1), &answer(1), 0), Stored::Skipped);
+        assert_eq!(cache.get(key(1), 0, 0), Lookup::Missing);
+        assert_eq!((cache.len(), cache.capacity(), Set::needed_for(0)), (0, 0, 0));
+        assert_eq!((Set::needed_for(1), Set::needed_for(14), Set::needed_for(15)), (1, 1, 2));
+    }
+}

@@ -1,0 +1,179 @@
+//! The shared cache against a list in order of use, and in threads that check every answer they get.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use harca_core::cache::Key;
+use harca_core::classification::{Classification, Scores};
+use harca_core::language::Language;
+use harca_core::shared_cache::{Entry, Lookup, Set, SharedCache, Stored, WAYS};
+use proptest::prelude::*;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+fn key(n: u64) -> Key {
+    Key::new(&n.to_le_bytes(), 7)
+}
+
+/// Differs from that of every other number in all scores.
+fn answer(n: u64) -> Classification {
+    let scores: [f32; 8] = std::array::from_fn(|i| (n * 8 + i as u64) as f32);
+    Classification::from_scores(Scores::new(&scores), Language::from_number((n % 9 + 1) as u8).unwrap())
+}
+
+fn table(sets: usize) -> Vec<Set> {
+    (0..sets).map(|_| Set::default()).collect()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Get(u64),
+    Put(u64),
+    Restore(u64),
+    Clear,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let n = 0u64..20;
+    prop_oneof![
+        60 => n.clone().prop_map(Step::Get),
+        60 => n.clone().prop_map(Step::Put),
+        10 => n.prop_map(Step::Restore),
+        1 => Just(Step::Clear),
+    ]
+}
+
+proptest! {
+    /// The oracle is a list of keys with their times, the least recently used first.
+    #[test]
+    fn a_set_behaves_like_a_list_in_order_of_use(steps in prop::collection::vec(step(), 1..400), ttl in 0i64..60) {
+        let sets = table(1);
+        let cache = SharedCache::new(&sets);
+        let mut oracle: Vec<(u64, i64)> = Vec::new();
+        for (now, step) in (0i64..).zip(steps) {
+            let position = |n| oracle.iter().position(|(m, _)| *m == n);
+            match step {
+                Step::Get(n) => {
+                    let found = cache.get(key(n), now, ttl);
+                    match position(n).map(|i| oracle.remove(i)) {
+                        None => prop_assert_eq!(found, Lookup::Missing),
+                        Some((_, at)) if ttl > 0 && now - at >= ttl => prop_assert_eq!(found, Lookup::Expired),
+                        Some(entry) => {
+                            prop_assert_eq!(found, Lookup::Hit(answer(n)));
+                            oracle.push(entry);
+                        }
+                    }
+                }
+                Step::Put(n) => {
+                    let stored = cache.put(key(n), &answer(n), now);
+                    let expected = match position(n) {
+                        Some(i) => { oracle.remove(i); Stored::Replaced }
+                        None if oracle.len() == WAYS => { oracle.remove(0); Stored::Evicted }
+                        None => Stored::Inserted,
+                    };
+                    oracle.push((n, now));
+                    prop_assert_eq!(stored, expected);
+                }
+                Step::Restore(n) => {
+                    let stored = cache.restore(&Entry { key: key(n), stored_at: now - 3, answer: answer(n) });
+                    let expected = match position(n) {
+                        Some(_) => Stored::Skipped,
+                        None if oracle.len() == WAYS => { oracle.remove(0); Stored::Evicted }
+                        None => Stored::Inserted,
+                    };
+                    if expected != Stored::Skipped {
+                        oracle.push((n, now - 3));
+                    }
+                    prop_assert_eq!(stored, expected);
+                }
+                Step::Clear => {
+                    prop_assert_eq!(cache.clear(), oracle.len());
+                    oracle.clear();
+                }
+            }
+            let expected: Vec<Entry> =
+                oracle.iter().map(|&(n, at)| Entry { key: key(n), stored_at: at, answer: answer(n) }).collect();
+            prop_assert_eq!(cache.entries().collect::<Vec<_>>(), expected);
+            prop_assert_eq!((cache.len(), cache.is_empty()), (oracle.len(), oracle.is_empty()));
+        }
+    }
+
+    #[test]
+    fn many_sets_find_what_they_keep(sets in 1usize..20, keys in 1u64..400) {
+        let sets = table(sets);
+        let cache = SharedCache::new(&sets);
+        let evicted = (0..keys).filter(|n| cache.put(key(*n), &answer(*n), 0) == Stored::Evicted).count();
+        prop_assert_eq!(cache.len(), keys as usize - evicted);
+        prop_assert!(cache.len() <= cache.capacity());
+        let found = (0..keys).filter(|n| match cache.get(key(*n), 0, 0) {
+            Lookup::Hit(found) => { assert_eq!(found, answer(*n)); true }
+            _ => false,
+        });
+        prop_assert_eq!(found.count(), cache.len());
+    }
+}
+
+#[test]
+fn an_entry_expires_as_in_the_local_cache() {
+    let sets = table(1);
+    let cache = SharedCache::new(&sets);
+    cache.put(key(1), &answer(1), 100);
+    assert_eq!(cache.get(key(1), 109, 10), Lookup::Hit(answer(1)));
+    assert_eq!(cache.get(key(1), i64::MAX, 0), Lookup::Hit(answer(1)));
+    assert_eq!(cache.get(key(1), i64::MIN, 10), Lookup::Hit(answer(1)), "a clock that goes back");
+    assert_eq!(cache.get(key(1), 110, 10), Lookup::Expired);
+    assert_eq!(cache.get(key(1), 110, 10), Lookup::Missing);
+    assert!(cache.is_empty());
+}
+
+/// More keys than ways and more threads than cores: every way is written and read at the same time all along.
+#[test]
+fn threads_never_get_a_torn_or_foreign_answer() {
+    const THREADS: u64 = 6;
+    const STEPS: u64 = 150_000;
+    const KEYS: u64 = 3 * WAYS as u64;
+    let sets = table(2);
+    let (hits, expired, barrier) = (AtomicU64::new(0), AtomicU64::new(0), Barrier::new(THREADS as usize));
+    let answers: Vec<(Key, Classification)> = (0..KEYS).map(|n| (key(n), answer(n))).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (sets, hits, expired, barrier, answers) = (&sets, &hits, &expired, &barrier, &answers);
+            scope.spawn(move || {
+                let cache = SharedCache::new(sets);
+                barrier.wait();
+                for step in 0..STEPS {
+                    let number = xxh3_64_with_seed(&step.to_le_bytes(), thread);
+                    let (key, answer) = answers[(number % KEYS) as usize];
+                    match number >> 32 & 7 {
+                        0..=3 => match cache.get(key, step as i64, 2000) {
+                            Lookup::Hit(found) => {
+                                assert_eq!(found, answer);
+                                hits.fetch_add(1, Ordering::Relaxed);
+                            }
+                            Lookup::Expired => {
+                                expired.fetch_add(1, Ordering::Relaxed);
+                            }
+                            Lookup::Missing => {}
+                        },
+                        4..=6 => {
+                            cache.put(key, &answer, step as i64);
+                        }
+                        _ if step % 64 == 0 => {
+                            cache.clear();
+                        }
+                        _ => cache.entries().for_each(|entry| {
+                            let (_, expected) = answers.iter().find(|(key, _)| *key == entry.key).unwrap();
+                            assert_eq!(entry.answer, *expected);
+                        }),
+                    }
+                }
+            });
+        }
+    });
+    assert!(hits.into_inner() > THREADS * STEPS / 20 && expired.into_inner() > 0);
+    // Nobody is at work any more, so nothing is claimed, and every way can be had.
+    let cache = SharedCache::new(&sets);
+    cache.clear();
+    (0..1000).for_each(|n| assert_ne!(cache.put(key(n), &answer(n), 0), Stored::Skipped));
+    assert_eq!(cache.len(), cache.capacity());
+}

@@ -1,0 +1,100 @@
+//! `harca.cache_statistics`, `harca.inference_statistics`, `harca.cache_reset`, `harca.stat_reset`.
+#![allow(unsafe_code)] // exported symbols
+
+use harca_core::model_stats::ModelStats;
+use pgrx::pg_sys::Datum;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+
+use crate::call::{Call, Value, sql_function};
+use crate::shmem::{self, Event};
+use crate::{backend, gucs, init};
+
+sql_function!(pg_finfo_harca_cache_statistics, harca_cache_statistics, cache_statistics);
+sql_function!(pg_finfo_harca_inference_statistics, harca_inference_statistics, inference_statistics);
+sql_function!(pg_finfo_harca_cache_reset, harca_cache_reset, cache_reset);
+sql_function!(pg_finfo_harca_stat_reset, harca_stat_reset, stat_reset);
+
+/// `harca.cache_statistics() → setof record`: a row for the shared cache, if there is one, and one for this backend's.
+fn cache_statistics(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    if let Some(shared) = shmem::attach().filter(shmem::Shared::has_cache) {
+        let cache = shared.cache();
+        let counts = shared.counts();
+        let event = |event: Event| bigint(counts[event as usize]);
+        rows.push([
+            Value::Text("shared"),
+            bigint(cache.capacity() as u64),
+            bigint(cache.len() as u64),
+            bigint(shared.bytes() as u64),
+            event(Event::Hit),
+            event(Event::Miss),
+            event(Event::Eviction),
+            event(Event::Expiration),
+            bigint(shared.restored()),
+            Value::BigInt(shared.counted_since()),
+        ]);
+    }
+    let local = backend::local_cache();
+    rows.push([
+        Value::Text("local"),
+        bigint(gucs::local_cache_size() as u64),
+        bigint(local.entries as u64),
+        bigint(local.bytes as u64),
+        bigint(local.counters.hits),
+        bigint(local.counters.misses),
+        bigint(local.counters.evictions),
+        bigint(local.counters.expirations),
+        Value::Null,
+        Value::Null,
+    ]);
+    call.null()
+}
+
+/// `harca.inference_statistics() → setof record`: a row per model that has run; times in microseconds.
+fn inference_statistics(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    let models = shmem::attach().map_or(&[][..], |shared| shared.models());
+    for model in models.iter().filter_map(ModelStats::counts) {
+        let micros = |nanoseconds: u64| Value::Double(nanoseconds as f64 / 1000.0);
+        let quantile = |q| model.runs.quantile(q).map_or(Value::Null, micros);
+        rows.push([
+            Value::Text(&model.name),
+            bigint(model.queries),
+            bigint(model.runs.count()),
+            micros(model.runs.sum()),
+            quantile(0.5),
+            quantile(0.95),
+            quantile(0.99),
+            micros(model.runs.max()),
+        ]);
+    }
+    call.null()
+}
+
+/// `harca.cache_reset() → bigint`.
+fn cache_reset(call: &mut Call<'_>) -> Datum {
+    let local = backend::reset_cache();
+    let shared = shmem::attach().map_or(0, |shared| shared.cache().clear());
+    call.value(bigint((local + shared) as u64))
+}
+
+/// `harca.stat_reset() → void`.
+fn stat_reset(call: &mut Call<'_>) -> Datum {
+    match shmem::attach() {
+        Some(shared) => shared.reset_counts(init::current_time()),
+        None => ErrorReport::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "there are no shared statistics to reset",
+            "",
+        )
+        .set_detail("Each session counts for itself.")
+        .set_hint("Add pg_harca to shared_preload_libraries and restart the server.")
+        .report(PgLogLevel::ERROR),
+    }
+    call.null()
+}
+
+fn bigint(n: u64) -> Value<'static> {
+    Value::BigInt(i64::try_from(n).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,104 @@
+//! The cache of answers as a backend sees it: the shared one (L2) where there is one, else its own (L1).
+//!
+//! Never both: a hit of the shared cache writes nothing that other cores have to see, unless entries of one set are asked
+//! for in turn, and costs no more than one of the local cache. A second level in front would only cost its own look-up on
+//! top of every miss, and memory in every backend.
+
+use harca_core::cache::{Counters, Key, LocalCache};
+use harca_core::classification::Classification;
+use harca_core::shared_cache::{Lookup, SharedCache, Stored};
+
+use crate::shmem::{Event, Shared};
+use crate::{gucs, init, shmem};
+
+/// The cache of one backend.
+pub struct Cache {
+    shared: Option<(Shared, SharedCache<'static>)>,
+    local: LocalCache,
+    secret: u64,
+    counters: Counters,
+}
+
+/// What the local cache holds and has done.
+pub struct LocalUse {
+    /// Answers.
+    pub entries: usize,
+    /// Memory, about.
+    pub bytes: usize,
+    /// Look-ups and what became of them.
+    pub counters: Counters,
+}
+
+impl Cache {
+    /// The shared cache, if the server has one, else an empty one of this backend.
+    pub fn new() -> Self {
+        let shared = shmem::attach();
+        Self {
+            secret: shared.map_or_else(init::random_secret, |shared| shared.secret()),
+            shared: shared.filter(Shared::has_cache).map(|shared| (shared, shared.cache())),
+            local: LocalCache::new(gucs::local_cache_size()),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What the keys are made with, together with the identity of the model.
+    pub fn secret(&self) -> u64 {
+        self.secret
+    }
+
+    /// Finds a live answer; `now` is in microseconds as of PostgreSQL.
+    pub fn get(&mut self, key: Key, now: i64) -> Option<Classification> {
+        let ttl = gucs::cache_ttl_micros();
+        let Some((shared, cache)) = &self.shared else {
+            return self.local.get(key, now, ttl);
+        };
+        match cache.get(key, now, ttl) {
+            Lookup::Hit(answer) => {
+                self.counters.hits += 1;
+                shared.count(Event::Hit);
+                return Some(answer);
+            }
+            Lookup::Expired => {
+                self.counters.expirations += 1;
+                shared.count(Event::Expiration);
+            }
+            Lookup::Missing => {}
+        }
+        self.counters.misses += 1;
+        shared.count(Event::Miss);
+        None
+    }
+
+    /// Keeps an answer.
+    pub fn put(&mut self, key: Key, answer: Classification, now: i64) {
+        let Some((shared, cache)) = &self.shared else {
+            return self.local.put(key, answer, now);
+        };
+        if cache.put(key, &answer, now) == Stored::Evicted {
+            self.counters.evictions += 1;
+            shared.count(Event::Eviction);
+        }
+    }
+
+    /// Follows a change of `pg_harca.local_cache_size`.
+    pub fn follow_settings(&mut self) {
+        self.local.set_capacity(gucs::local_cache_size());
+    }
+
+    /// Forgets the answers that this backend keeps for itself, and gives their number.
+    pub fn clear_local(&mut self) -> usize {
+        let entries = self.local.len();
+        self.local.clear();
+        entries
+    }
+
+    /// The cache that this backend keeps for itself.
+    pub fn local(&self) -> LocalUse {
+        LocalUse { entries: self.local.len(), bytes: self.local.bytes(), counters: self.local.counters() }
+    }
+
+    /// What this backend's look-ups did, whichever cache they went to.
+    pub fn counters(&self) -> Counters {
+        if self.shared.is_some() { self.counters } else { self.local.counters() }
+    }
+}

@@ -1,0 +1,389 @@
+//! What all backends share: the cache of answers (L2), the secret of its keys, and counters.
+//!
+//! # Locking contract
+//!
+//! Nothing here is locked by anybody who uses it, so no error can leave a lock behind, and nobody waits.
+//!
+//! | part | written by | read by |
+//! |---|---|---|
+//! | [`Header`], but its atomics | the process that makes the memory, before anybody else sees it | anybody |
+//! | the [`Header`]'s atomics | anybody who may reset statistics, relaxed | anybody |
+//! | a [`Slot`] | the process that has its number, by relaxed stores; nobody else has that number at the time | anybody; counts may be a moment behind each other |
+//! | the [`ModelStats`] | anybody who has run the model, by atomic additions | anybody |
+//! | the [`Set`]s | anybody, under the contract of [`harca_core::shared_cache`] | anybody |
+//!
+//! With `shared_preload_libraries` the postmaster makes the memory at start, and anew after a crash, and backends inherit
+//! its address. Without, on PostgreSQL 17 and later, the first backend makes it in the registry of dynamic shared memory
+//! (`storage/dsm_registry.h`), under the registry's own lock, and it stays until the server stops. Else there is none, and
+//! each backend has a cache of its own (L1).
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::slice;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use harca_core::model_stats::ModelStats;
+use harca_core::shared_cache::{Set, SharedCache};
+use pgrx::{pg_guard, pg_sys};
+
+use crate::{dump, gucs, init};
+
+/// What is counted.
+#[derive(Clone, Copy)]
+#[repr(usize)]
+pub enum Event {
+    /// A look-up that found a live answer.
+    Hit,
+    /// A look-up that found none, or one past its time.
+    Miss,
+    /// An answer that was put out for want of room.
+    Eviction,
+    /// An answer that was found past its time.
+    Expiration,
+}
+
+const EVENTS: usize = 4;
+
+/// Numbers of each [`Event`].
+pub type Counts = [u64; EVENTS];
+
+#[derive(Default)]
+#[repr(C, align(64))]
+struct Slot([AtomicU64; EVENTS]);
+
+impl Slot {
+    fn counts(&self) -> Counts {
+        self.0.each_ref().map(|count| count.load(Relaxed))
+    }
+}
+
+/// Models that are counted; what comes after them is not.
+const MODELS: usize = 16;
+
+#[repr(C, align(64))]
+struct Header {
+    /// What the keys of the cache are made with; nobody outside the server can know it.
+    secret: u64,
+    /// Number of slots: one for each process that can run SQL. Process numbers begin at 0 and are used again.
+    slots: usize,
+    /// Number of sets of the cache.
+    sets: usize,
+    /// Entries that came from the dump of a former run.
+    restored: AtomicU64,
+    /// What the slots had counted when the statistics were reset last: a slot has one writer, so nobody sets it to zero.
+    base: Slot,
+    /// When that was, in microseconds as of PostgreSQL; before the first reset, when the memory was made.
+    reset_at: AtomicI64,
+    models: [ModelStats; MODELS],
+}
+
+/// The memory as this process maps it.
+#[derive(Clone, Copy)]
+pub struct Shared {
+    header: &'static Header,
+    slots: &'static [Slot],
+    sets: &'static [Set],
+    /// The slot of this process.
+    own: Option<&'static Slot>,
+}
+
+thread_local! {
+    static SHARED: Cell<Option<Shared>> = const { Cell::new(None) };
+    static TRIED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The sizes of the parts: the header, the slots, and the sets, each of whole cache lines.
+struct Layout {
+    slots: usize,
+    sets: usize,
+}
+
+impl Layout {
+    /// What the settings ask for. The number of processes is known when shared memory is reserved, and fixed.
+    fn wanted() -> Self {
+        // SAFETY: reads a variable of the process.
+        let slots = usize::try_from(unsafe { pg_sys::MaxBackends }).unwrap_or(0);
+        Self { slots, sets: Set::needed_for(gucs::cache_size()) }
+    }
+
+    fn head_bytes(&self) -> usize {
+        size_of::<Header>() + self.slots * size_of::<Slot>()
+    }
+
+    fn bytes(&self) -> usize {
+        self.head_bytes() + self.sets * size_of::<Set>()
+    }
+
+    /// Writes the header of new memory, with the secret of a former run whose entries are to be found again.
+    ///
+    /// # Safety
+    /// `header` must point to [`Self::head_bytes`] zeroed bytes, aligned to 64, that nobody else uses yet.
+    unsafe fn write_header(&self, header: *mut Header, secret: Option<u64>) {
+        // SAFETY: by the contract; zeroed slots are valid as they are.
+        unsafe {
+            header.write(Header {
+                secret: secret.unwrap_or_else(init::random_secret),
+                slots: self.slots,
+                sets: self.sets,
+                restored: AtomicU64::new(0),
+                base: Slot::default(),
+                reset_at: AtomicI64::new(init::current_time()),
+                models: Default::default(),
+            });
+        }
+    }
+}
+
+impl Shared {
+    /// The memory at two addresses.
+    ///
+    /// # Safety
+    /// `header` must have been written by [`Layout::write_header`] and `sets` be the memory that goes with it, both to
+    /// stay until this process ends.
+    unsafe fn at(header: *const Header, sets: *const Set) -> Self {
+        // SAFETY: by the contract; slots follow the header, and both they and the sets are atomics alone, of which any
+        // content is valid.
+        unsafe {
+            let head = &*header;
+            Self {
+                header: head,
+                slots: slice::from_raw_parts(header.add(1).cast(), head.slots),
+                sets: if head.sets == 0 { &[] } else { slice::from_raw_parts(sets, head.sets) },
+                own: None,
+            }
+        }
+    }
+
+    /// What the keys of the cache are made with.
+    pub fn secret(&self) -> u64 {
+        self.header.secret
+    }
+
+    /// The cache; one without room when `pg_harca.cache_size` was 0.
+    pub fn cache(&self) -> SharedCache<'static> {
+        SharedCache::new(self.sets)
+    }
+
+    /// Whether there is a cache.
+    pub fn has_cache(&self) -> bool {
+        !self.sets.is_empty()
+    }
+
+    /// Bytes of all of it.
+    pub fn bytes(&self) -> usize {
+        size_of::<Header>() + size_of_val(self.slots) + size_of_val(self.sets)
+    }
+
+    /// Entries that came from the dump of a former run.
+    pub fn restored(&self) -> u64 {
+        self.header.restored.load(Relaxed)
+    }
+
+    /// Counts one event of this process.
+    pub fn count(&self, event: Event) {
+        if let Some(Slot(counts)) = self.own {
+            let count = &counts[event as usize];
+            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+    }
+
+    /// What all processes have counted since the last reset.
+    pub fn counts(&self) -> Counts {
+        let base = self.header.base.counts();
+        let total = self.total();
+        std::array::from_fn(|i| total[i].wrapping_sub(base[i]))
+    }
+
+    fn total(&self) -> Counts {
+        self.slots
+            .iter()
+            .map(Slot::counts)
+            .fold([0; EVENTS], |sum, counts| std::array::from_fn(|i| sum[i].wrapping_add(counts[i])))
+    }
+
+    /// Begins the counts anew; two at the same time may mix.
+    pub fn reset_counts(&self, now: i64) {
+        for (base, total) in self.header.base.0.iter().zip(self.total()) {
+            base.store(total, Relaxed);
+        }
+        self.header.models.iter().for_each(ModelStats::reset);
+        self.header.reset_at.store(now, Relaxed);
+    }
+
+    /// What each model has done since the counts began.
+    pub fn models(&self) -> &'static [ModelStats] {
+        &self.header.models
+    }
+
+    /// Grows whenever the cache may have changed.
+    pub fn changes(&self) -> u64 {
+        self.total()[Event::Miss as usize]
+    }
+
+    /// When the counts began, in microseconds as of PostgreSQL.
+    pub fn counted_since(&self) -> i64 {
+        self.header.reset_at.load(Relaxed)
+    }
+}
+
+/// The memory, if there is any; a backend attaches at its first call.
+pub fn attach() -> Option<Shared> {
+    if !TRIED.replace(true) && SHARED.get().is_none() {
+        SHARED.set(dynamic::attach());
+    }
+    let own = process_number();
+    SHARED.get().map(|shared| Shared { own: own.and_then(|own| shared.slots.get(own)), ..shared })
+}
+
+fn process_number() -> Option<usize> {
+    // SAFETY: reads variables of a process that is connected to shared memory.
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
+    let number = unsafe { pg_sys::MyProc.as_ref().map_or(-1, |process| process.pgprocno) };
+    // SAFETY: as above.
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    let number = unsafe { pg_sys::MyProcNumber };
+    usize::try_from(number).ok()
+}
+
+/// Reserves the memory. To be called from `_PG_init` in the postmaster.
+pub fn reserve() {
+    static mut FORMER_REQUEST: pg_sys::shmem_request_hook_type = None;
+    static mut FORMER_STARTUP: pg_sys::shmem_startup_hook_type = None;
+
+    #[pg_guard]
+    unsafe extern "C-unwind" fn request() {
+        // SAFETY: the postmaster calls the hook once, before it makes shared memory; a former hook is to be called too.
+        unsafe {
+            if let Some(former) = FORMER_REQUEST {
+                former();
+            }
+            pg_sys::RequestAddinShmemSpace(Layout::wanted().bytes());
+        }
+    }
+
+    #[pg_guard]
+    unsafe extern "C-unwind" fn startup() {
+        let file = dump::read();
+        let former_run = file.as_deref().and_then(dump::check);
+        // SAFETY: the postmaster calls the hook alone, when it has made shared memory: no lock is needed (Windows, where
+        // each backend calls it, is not supported). The size is the one that was requested, the memory is zeroed and
+        // aligned to the cache line, and it is there as long as this process has it mapped.
+        let shared = unsafe {
+            if let Some(former) = FORMER_STARTUP {
+                former();
+            }
+            let layout = Layout::wanted();
+            let mut found = false;
+            let memory = pg_sys::ShmemInitStruct(c"pg_harca".as_ptr(), layout.bytes(), &mut found);
+            let sets = memory.byte_add(layout.head_bytes()).cast();
+            layout.write_header(memory.cast(), former_run.map(|dump| dump.secret()));
+            Shared::at(memory.cast(), sets)
+        };
+        if let Some(former_run) = former_run {
+            shared.header.restored.store(dump::restore(former_run, shared.cache()), Relaxed);
+        }
+        SHARED.set(Some(shared));
+        if shared.has_cache() {
+            // SAFETY: the postmaster runs it before it detaches from shared memory, and forgets it when a crash makes it
+            // take the memory apart.
+            unsafe { pg_sys::on_shmem_exit(Some(shut_down), pg_sys::Datum::null()) };
+        }
+    }
+
+    #[pg_guard]
+    unsafe extern "C-unwind" fn shut_down(code: std::ffi::c_int, _argument: pg_sys::Datum) {
+        // As pg_stat_statements: what a crash has left is not to be trusted.
+        if code == 0
+            && let Some(shared) = SHARED.get()
+        {
+            dump::try_write(shared.secret(), shared.cache());
+        }
+    }
+
+    // SAFETY: the postmaster is alone while it loads libraries, and does so once.
+    unsafe {
+        FORMER_REQUEST = pg_sys::shmem_request_hook;
+        pg_sys::shmem_request_hook = Some(request);
+        FORMER_STARTUP = pg_sys::shmem_startup_hook;
+        pg_sys::shmem_startup_hook = Some(startup);
+    }
+}
+
+#[cfg(not(any(feature = "pg17", feature = "pg18")))]
+mod dynamic {
+    /// Before PostgreSQL 17 there is no shared memory for a library that was not preloaded.
+    pub fn attach() -> Option<super::Shared> {
+        None
+    }
+}
+
+/// Shared memory without preload, on PostgreSQL 17 and later.
+#[cfg(any(feature = "pg17", feature = "pg18"))]
+mod dynamic {
+    use std::ffi::{CStr, c_void};
+    use std::ptr;
+
+    use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+    use pgrx::{PgLogLevel, PgSqlErrorCode, PgTryBuilder};
+
+    use super::*;
+
+    thread_local! {
+        /// What [`make_sets`] is to make: the registry gives it the address alone.
+        static SETS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Attaches to the memory, or makes it.
+    ///
+    /// When the system has none to give, one warning says so and the backend has its own cache: no query fails for it.
+    pub fn attach() -> Option<Shared> {
+        // SAFETY: a backend runs it, inside a transaction. The head has the same size in every process; the sets have the
+        // size that its maker wrote there. The registry's memory stays mapped until the process ends, and segments begin
+        // at a page.
+        PgTryBuilder::new(|| unsafe {
+            let header: *const Header = segment(c"pg_harca", Layout::wanted().head_bytes(), make_head).cast();
+            let sets = (*header).sets;
+            SETS.set(sets);
+            let sets = match sets {
+                0 => ptr::null(),
+                _ => segment(c"pg_harca cache", sets * size_of::<Set>(), make_sets).cast(),
+            };
+            Some(Shared::at(header, sets))
+        })
+        .catch_others(|error| {
+            // SAFETY: the registry may have left its lock behind, and a function call holds no other.
+            unsafe { pg_sys::LWLockReleaseAll() };
+            let (CaughtError::PostgresError(cause)
+            | CaughtError::ErrorReport(cause)
+            | CaughtError::RustPanic { ereport: cause, .. }) = error;
+            ErrorReport::new(PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, "shared cache is not available", "")
+                .set_detail(format!("{}.", cause.message()))
+                .set_hint("This session has a cache of its own. Add pg_harca to shared_preload_libraries, or set pg_harca.cache_size to 0.")
+                .report(PgLogLevel::WARNING);
+            None
+        })
+        .execute()
+    }
+
+    unsafe fn segment(name: &CStr, bytes: usize, make: unsafe extern "C-unwind" fn(*mut c_void)) -> *mut c_void {
+        let mut found = false;
+        // SAFETY: by the contract of `attach`; the registry calls `make` under its lock, once for the life of the server.
+        unsafe { pg_sys::GetNamedDSMSegment(name.as_ptr(), bytes, Some(make), &mut found) }
+    }
+
+    #[pg_guard]
+    unsafe extern "C-unwind" fn make_head(memory: *mut c_void) {
+        let layout = Layout::wanted();
+        // SAFETY: the memory is ours alone and has this size; a used segment may come with old content.
+        unsafe {
+            ptr::write_bytes(memory.cast::<u8>(), 0, layout.head_bytes());
+            layout.write_header(memory.cast(), None);
+        }
+    }
+
+    #[pg_guard]
+    unsafe extern "C-unwind" fn make_sets(memory: *mut c_void) {
+        // SAFETY: as in `make_head`; zeroed sets are empty.
+        unsafe { ptr::write_bytes(memory.cast::<Set>(), 0, SETS.get()) };
+    }
+}

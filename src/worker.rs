@@ -1,0 +1,56 @@
+//! The background worker that writes the shared cache to its file every `pg_harca.cache_dump_interval`.
+#![allow(unsafe_code)] // an exported symbol
+
+use std::time::{Duration, Instant};
+
+use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, SignalWakeFlags};
+use pgrx::pg_guard;
+use pgrx::pg_sys::{self, Datum};
+
+use crate::{dump, gucs, shmem};
+
+/// Seconds until a worker that has ended by an error is started again.
+const RESTART_AFTER: Duration = Duration::from_secs(60);
+
+/// Registers the worker. To be called from `_PG_init` in the postmaster.
+pub fn register() {
+    if gucs::cache_size() == 0 {
+        return;
+    }
+    BackgroundWorkerBuilder::new("pg_harca cache dump")
+        .set_library("pg_harca")
+        .set_function("pg_harca_dump_worker")
+        .set_start_time(pgrx::bgworkers::BgWorkerStartTime::ConsistentState)
+        .set_restart_time(Some(RESTART_AFTER))
+        .load();
+}
+
+/// Sleeps, and writes a dump when the interval is over and the cache has changed since the last one.
+#[doc(hidden)]
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_harca_dump_worker(_argument: Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    let Some(shared) = shmem::attach() else { return };
+    let mut written_at = Instant::now();
+    let mut written_changes = shared.changes();
+    loop {
+        let interval = gucs::cache_dump_interval();
+        let rest = interval.map(|interval| interval.saturating_sub(written_at.elapsed()));
+        // The postmaster writes the last dump, when nobody changes the cache any more.
+        if !BackgroundWorker::wait_latch(rest) {
+            return;
+        }
+        if BackgroundWorker::sighup_received() {
+            // SAFETY: the main loop of a worker may read the configuration anew.
+            unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
+        }
+        if gucs::cache_dump_interval().is_some_and(|interval| written_at.elapsed() >= interval) {
+            written_at = Instant::now();
+            let changes = shared.changes();
+            if changes != written_changes && dump::try_write(shared.secret(), shared.cache()) {
+                written_changes = changes;
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+"""Many new queries in one call beside as many single ones."""
+
+from .clock import interleaved, medians
+from .servers import connect, inferences, load
+
+SINGLE = "SELECT count(query_type(q)) FROM bench.{0}"
+BATCH = "SELECT count(query_type) FROM classify_queries((SELECT array_agg(q ORDER BY i) FROM bench.{0}))"
+ANSWERS = "SELECT query_type FROM classify_queries((SELECT array_agg(q ORDER BY i) FROM bench.{0})) ORDER BY ordinality"
+
+
+def measure(bench):
+    """Fills in the requirement on batches."""
+    size = bench.sizes
+    server = bench.servers.preloaded()
+    sessions = {"": connect(server)}
+    if "batch_size" in bench.features.settings:
+        sessions |= {f", batch_size {n}": connect(server, batch_size=n) for n in (1, 16, 64, 256)}
+    for session in sessions.values():
+        session.query("SELECT query_type('the model is loaded')")
+
+    def timed(session, sql):
+        """New queries each time: nothing may know them."""
+
+        def run():
+            texts = bench.queries.take(size.batch)
+            load(server, "batch", "i integer, q text NOT NULL", enumerate(texts))
+            session.query("SELECT count(bench.empty(q)) FROM bench.batch")
+            before = inferences(session)
+            seconds, ((answered,),) = session.time(sql.format("batch"))
+            bench.check("queries of a batch", (int(answered), inferences(session) - before), (len(texts), len(texts)))
+            labels = bench.loop.labels(texts)
+            bench.check("labels of a batch", [row[0] for row in session.query(ANSWERS.format("batch"))], labels)
+            return seconds
+
+        return run
+
+    variants = {"single calls": timed(sessions[""], SINGLE)}
+    variants |= {f"classify_queries{name}": timed(session, BATCH) for name, session in sessions.items()}
+    seconds = interleaved(size.rounds, variants)
+    typical = medians(seconds)
+    bench.report.measured("batch", typical["classify_queries"] / typical["single calls"])
+    bench.costs["classify_queries, miss"] = 1e6 * typical["classify_queries"] / size.batch
+    bench.report.timings(
+        f"Batches of {size.batch:,} new queries", seconds, dict.fromkeys(seconds, size.batch),
+        "Single calls are `query_type()`; `classify_queries` makes all columns, and its time includes `array_agg`.",
+    )  # fmt: skip
+    for session in sessions.values():
+        session.close()

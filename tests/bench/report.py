@@ -1,0 +1,154 @@
+"""What was measured against what is required, written as docs/BENCHMARKS.md and docs/benchmarks.json."""
+
+import json
+import statistics
+from dataclasses import dataclass, field
+
+from .clock import spread
+
+# key: (what, sense of the bound, bound, unit). The order is that of the report.
+REQUIREMENTS = {
+    "hit_query_type": ("`query_type()` on a hit ÷ `md5()`, net of the scan", "≤", 0.6, "×"),
+    "hit_query_type_gross": ("the same, scan included", "≤", 0.6, "×"),
+    "hit_classify_query": ("`classify_query()` on a hit ÷ `md5()`, net of the scan", "≤", 2, "×"),
+    "hit_classify_query_gross": ("the same, scan included", "≤", 2, "×"),
+    "shared_hit_query_type": ("`query_type()` on a hit of the shared cache ÷ `md5()`, net of the scan", "≤", 0.6, "×"),
+    "shared_hit_classify_query": ("`classify_query()` on a hit of the shared cache ÷ `md5()`, net of the scan", "≤", 2, "×"),
+    "miss": ("a miss ÷ the plain Rust loop of encode + run", "≤", 1.3, "×"),
+    "plpython_miss": ("PL/Python ÷ a miss", "≥", 5, "×"),
+    "plpython_hit": ("PL/Python ÷ a hit", "≥", 40, "×"),
+    "batch": ("1,000 new queries through `classify_queries` ÷ single misses, per query", "≤", 0.35, "×"),
+    "first_call_preload": ("first call in a new connection above an empty function's, with preload", "≤", 1, "ms"),
+    "first_call_plain": ("first call in a new connection above an empty function's, without preload", "≤", 15, "ms"),
+    "memory_preload": ("private memory that the first call adds, with preload", "≤", 0.3, "MB"),
+    "memory_plain": ("private memory that the first call adds, without preload", "≤", 3, "MB"),
+    "scaling": ("hits of two clients ÷ those of one, one call a statement", "≥", 1.8, "×"),
+    "scaling_many": ("hits of two clients ÷ those of one, 100 calls a statement", "≥", 1.8, "×"),
+    "full_cache": ("only new queries: a full shared cache ÷ none, one call a statement", "≥", 0.9, "×"),
+    "full_cache_many": ("only new queries: a full shared cache ÷ none, 100 calls a statement", "≥", 0.9, "×"),
+    "zipf_lru": ("Zipf(1.0): hit ratio of the shared cache beside an exact LRU's, distance", "≤", 2, "points"),
+    "zipf_sieve": ("Zipf(1.0): SIEVE's hit ratio above the shared cache's", "≤", 2, "points"),
+    "hits_per_second": ("hits a second, two clients, one call a statement", "≥", 50_000, "/s"),
+    "hits_per_second_many": ("hits a second, two clients, 100 calls a statement", "≥", 50_000, "/s"),
+    "misses_per_second": ("misses a second, two clients, one call a statement", "≥", 10_000, "/s"),
+    "misses_per_second_many": ("misses a second, two clients, 100 calls a statement", "≥", 10_000, "/s"),
+}
+
+
+@dataclass
+class Table:
+    """A table of details: cells are text, or numbers that are written with three digits."""
+
+    title: str
+    header: list
+    rows: list
+    remark: str = ""
+
+
+@dataclass
+class Report:
+    """Collects figures; nothing here measures."""
+
+    about: dict
+    values: dict = field(default_factory=dict)
+    reasons: dict = field(default_factory=dict)
+    tables: list = field(default_factory=list)
+    plots: dict = field(default_factory=dict)
+    notices: list = field(default_factory=list)
+
+    def measured(self, key, value):
+        """Takes the value of a requirement, in the unit of its bound."""
+        self.values[_known(key)] = value
+
+    def ratio(self, key, above, below):
+        """Takes a requirement that is a ratio of two times, each net of something else."""
+        if above > 0 and below > 0:
+            self.measured(key, above / below)
+        else:
+            self.unavailable([key], "below the noise of this run")
+
+    def unavailable(self, keys, reason):
+        """Says why requirements could not be measured."""
+        self.reasons.update({_known(key): reason for key in keys})
+
+    def table(self, title, header, rows, remark=""):
+        """Adds a table of details."""
+        self.tables.append(Table(title, header, rows, remark))
+
+    def timings(self, title, seconds, counts, remark=""):
+        """A table of interleaved timings: name → seconds of each round; counts has the rows or calls behind them."""
+        rows = [
+            [name, 1e6 * statistics.median(values) / counts[name], f"{100 * spread(values):.0f} %", len(values)]
+            for name, values in seconds.items()
+        ]
+        self.table(title, ["", "µs each", "spread", "rounds"], rows, remark)
+
+    def plot(self, name, title, kind, unit, series):
+        """Adds a plot: kind is bars, log or lines; series maps a label to a number, or to one for each tick."""
+        self.plots[name] = {"title": title, "kind": kind, "unit": unit, "series": series}
+
+    def notice(self, text):
+        """Adds a sentence that belongs to the whole report, and says it at once."""
+        print(f"    {text}", flush=True)
+        self.notices.append(text)
+
+    def verdict(self, key):
+        """met, missed, or why there is no value."""
+        if key not in self.values:
+            return self.reasons.get(key, "not run")
+        _, sense, bound, _ = REQUIREMENTS[key]
+        value = self.values[key]
+        return "met" if (value <= bound if sense == "≤" else value >= bound) else "**missed**"
+
+    def json(self):
+        """Everything, for programs."""
+        requirements = [
+            {"key": key, "what": what, "sense": sense, "bound": bound, "unit": unit, "value": self.values.get(key),
+             "verdict": self.verdict(key).strip("*")}
+            for key, (what, sense, bound, unit) in REQUIREMENTS.items()
+        ]  # fmt: skip
+        content = {
+            "about": self.about, "notices": self.notices, "requirements": requirements,
+            "tables": [vars(table) for table in self.tables], "plots": self.plots,
+        }  # fmt: skip
+        return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+    def markdown(self, drawn):
+        """The page; drawn maps the names of the plots that were drawn to their files."""
+        lines = [
+            "# Benchmarks",
+            "",
+            "Written by `make bench`: all figures are of one run on one machine. [CONTRIBUTING.md](../CONTRIBUTING.md)",
+        ]
+        lines += ["says how to read them.", ""]
+        lines += [f"- {what}: {value}" for what, value in self.about.items()]
+        lines += ["", *(f"{notice}\n" for notice in self.notices)]
+        lines += ["## Required", "", "| | bound | measured | |", "|---|---|---|---|"]
+        for key, (what, sense, bound, unit) in REQUIREMENTS.items():
+            value = f"{number(self.values[key])} {unit}" if key in self.values else "–"
+            lines.append(f"| {what} | {sense} {number(bound)} {unit} | {value} | {self.verdict(key)} |")
+        for name, file in drawn.items():
+            lines += ["", f"![{self.plots[name]['title']}]({file})"]
+        for table in self.tables:
+            lines += ["", f"## {table.title}", ""]
+            if table.remark:
+                lines += [table.remark, ""]
+            lines += [f"| {' | '.join(table.header)} |", "|---" * len(table.header) + "|"]
+            lines += [f"| {' | '.join(map(number, row))} |" for row in table.rows]
+        return "\n".join(lines) + "\n"
+
+
+def _known(key):
+    if key not in REQUIREMENTS:
+        raise KeyError(f"no requirement is called {key}")
+    return key
+
+
+def number(value):
+    """A number with three significant digits, and thousands apart; text stays as it is."""
+    if not isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    digits = 2 if value == 0 else max(0, 2 - len(str(int(abs(value)))) + 1)
+    return f"{value:.{digits if abs(value) >= 0.1 or value == 0 else 3}f}"
