@@ -20,9 +20,14 @@ def _literal(text):
 
 
 def private_kb(pid):
-    """What a process has in memory for itself alone, in kB."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
-    return sum(map(int, re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+)", text, re.M)))
+    """What a process has written for itself alone, in kB.
+
+    Of shared memory and of files that are mapped unchanged there is one copy, however many processes use it; the kernel
+    calls a page of them private as long as one process alone has looked at it.
+    """
+    text = Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8")
+    own = re.findall(r"^[0-9a-f]+-[0-9a-f]+ ...p [^\n]*\n(?:[A-Z][^\n]*\n)*?Private_Dirty:\s+(\d+)", text, re.M)
+    return sum(map(int, own))
 
 
 def _ways(bench):
@@ -96,7 +101,7 @@ def measure_memory(bench):
     bench.report.table(
         "Memory of a backend", ["", "MB added by the first call", "least", "most", "backends"],
         [[name, typical[name], min(values), max(values), len(values)] for name, values in added.items()],
-        "Private_Clean and Private_Dirty of its `smaps_rollup`, before and after, an empty function called once before both."
+        "Private_Dirty of the mappings in its `smaps` that are not shared, before and after, an empty function called once before both."
         + _without_session(bench),
     )  # fmt: skip
     bench.report.plot("memory", "Private memory that the first call adds", "bars", "MB", typical)
