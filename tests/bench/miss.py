@@ -10,7 +10,7 @@ LABELS = "SELECT {} FROM bench.miss ORDER BY i"
 def measure(bench):
     """Fills in the requirements on misses and on PL/Python."""
     size = bench.sizes
-    server = bench.servers.preloaded()
+    server = bench.servers.roomy()
     function = bench.plpython.prepare(server) if bench.plpython else None
     session = connect(server, local_cache_size=4 * size.misses)
     python = connect(server)

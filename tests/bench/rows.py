@@ -5,8 +5,9 @@ import itertools
 import random
 
 from .clock import interleaved, medians
-from .servers import PRELOAD, connect, inferences, load
+from .servers import connect, inferences, load
 
+OWN = ", own cache"
 TYPES = "SELECT query_type(q), count(*) FROM bench.log GROUP BY 1"
 SCANS = {
     "scan alone": "count(q)",
@@ -23,21 +24,14 @@ def measure(bench):
     distinct = bench.queries.take(size.distinct)
     rows = list(itertools.islice(itertools.cycle(distinct), size.rows))
     random.Random(2).shuffle(rows)
-    server = _server(bench, size.distinct)
-    load(server, "log", "q text NOT NULL", ([text] for text in rows))
     labels = dict(zip(distinct, bench.loop.labels(distinct)))
     expected = dict(collections.Counter(labels[text] for text in rows))
-
-    local = connect(server, local_cache_size=4 * size.distinct)
-    sessions = {"": local}
-    if bench.features.cache_size():
-        sessions[", shared cache"] = connect(server, local_cache_size=0)
-    else:
-        keys = ["shared_hit_query_type", "shared_hit_classify_query"]
-        bench.report.unavailable(keys, "not available: this build has no shared cache")
+    server = bench.servers.roomy()
+    sessions = {"": connect(server), OWN: connect(bench.servers.own_caches(), local_cache_size=size.distinct)}
     for name, session in sessions.items():
+        load(session.server, "log", "q text NOT NULL", ([text] for text in rows))
         bench.check(f"types of the rows{name}", {kind: int(n) for kind, n in session.query(TYPES)}, expected)
-    _check_buffers(bench, local)
+        _check_buffers(bench, session)
 
     def scan(session, expression):
         sql = f"SELECT {expression} FROM bench.log"
@@ -51,17 +45,11 @@ def measure(bench):
         return run
 
     before = {name: inferences(session) for name, session in sessions.items()}
-    variants = {name: scan(local, expression) for name, expression in SCANS.items()}
-    for name, session in sessions.items():
-        if name:
-            variants |= {key + name: scan(session, SCANS[key]) for key in SCANS if key.endswith("hit")}
+    variants = {name: scan(sessions[""], expression) for name, expression in SCANS.items()}
+    variants |= {key + OWN: scan(sessions[OWN], SCANS[key]) for key in SCANS if key.endswith("hit")}
     seconds = interleaved(size.rounds, variants)
-    run = {name: inferences(session) - before[name] for name, session in sessions.items()}
-    bench.check("queries of the session's cache that were run again", run[""], 0)
-    if run.get(", shared cache"):
-        # Two functions, each once to begin with and once a round.
-        share = run[", shared cache"] / (2 * (1 + size.rounds) * len(rows))
-        bench.report.notice(f"Of the rows that the shared cache was to answer, it had lost {100 * share:.2f} %.")
+    for name, session in sessions.items():
+        bench.check(f"queries run through the model on a hit{name}", inferences(session) - before[name], 0)
 
     typical = medians(seconds)
     net = {name: value - typical["scan alone"] for name, value in typical.items()}
@@ -69,8 +57,7 @@ def measure(bench):
         hit = f"{function}, hit"
         bench.report.ratio(f"hit_{function}", net[hit], net["md5"])
         bench.report.ratio(f"hit_{function}_gross", typical[hit], typical["md5"])
-        if f"{hit}, shared cache" in net:
-            bench.report.ratio(f"shared_hit_{function}", net[f"{hit}, shared cache"], net["md5"])
+        bench.report.ratio(f"own_hit_{function}", net[hit + OWN], net["md5"])
     header = ["", "ns a row", "net of the scan", "÷ md5, net", "spread of the rounds"]
     bench.report.table(
         f"Rows: {len(rows):,} rows, {len(distinct):,} distinct queries, all hits",
@@ -79,20 +66,13 @@ def measure(bench):
             [name, 1e9 * typical[name] / len(rows), 1e9 * net[name] / len(rows), net[name] / net["md5"], bench.spread(seconds[name])]
             for name in seconds
         ],
-        f"Texts of {bench.describe(distinct)}; medians of {size.rounds} rounds. `count(f(q))` without parallel workers; the "
-        f"session's cache holds all queries (`local_cache_size` {4 * size.distinct:,}), or is off where the shared one answers.",
+        f"Texts of {bench.describe(distinct)}; medians of {size.rounds} rounds. `count(f(q))` without parallel workers. Hits are "
+        "of the shared cache, but for the last two: these are of the session's own cache, on a server without a shared one.",
     )
     bench.costs |= {name: 1e6 * net[name] / len(rows) for name in net if name != "scan alone"}
-    _parallel(bench, server, local, len(rows))
+    _parallel(bench, server, sessions[""], len(rows))
     for session in sessions.values():
         session.close()
-
-
-def _server(bench, distinct):
-    """A server whose shared cache, where there is one, holds all queries with room to spare."""
-    if 0 < bench.features.cache_size() < 4 * distinct:
-        return bench.servers.get("large", **PRELOAD, pg_harca__cache_size=4 * distinct)
-    return bench.servers.preloaded()
 
 
 def _check_buffers(bench, connection):
@@ -103,10 +83,9 @@ def _check_buffers(bench, connection):
     bench.check("pages read from outside the shared buffers", "read=" in plan, False)
 
 
-def _parallel(bench, server, local, rows):
-    """Two workers: an extra line, as their own caches are empty at the start of each scan."""
-    # Room for all queries: without a shared cache a worker would otherwise run most of the rows through the model.
-    workers = connect(server, local_cache_size=4 * bench.sizes.distinct)
+def _parallel(bench, server, alone, rows):
+    """Two workers: an extra line, as the scan of the ratios has none."""
+    workers = connect(server)
     for setting in ("parallel_setup_cost = 0", "parallel_tuple_cost = 0", "min_parallel_table_scan_size = 0"):
         workers.query(f"SET {setting}")
     workers.query("SET max_parallel_workers_per_gather = 2")
@@ -116,13 +95,13 @@ def _parallel(bench, server, local, rows):
 
     variants = {}
     for name in ("md5", "query_type, hit"):
-        variants[name] = scan(local, SCANS[name])
+        variants[name] = scan(alone, SCANS[name])
         variants[f"{name.removesuffix(', hit')}, 2 workers"] = scan(workers, SCANS[name])
     plan = "\n".join(row[0] for row in workers.query("EXPLAIN (ANALYZE, COSTS OFF) SELECT count(query_type(q)) FROM bench.log"))
     bench.check("two workers launched", "Workers Launched: 2" in plan, True)
     seconds = interleaved(max(3, bench.sizes.rounds // 3), variants)
     bench.report.timings(
         "Rows with two parallel workers", seconds, dict.fromkeys(seconds, rows),
-        "Workers begin with empty caches of their own: what they answer without the model comes from the shared cache.",
+        "Workers are new processes: they inherit the session of the model, and the shared cache answers.",
     )  # fmt: skip
     workers.close()

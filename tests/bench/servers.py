@@ -21,6 +21,9 @@ SETTINGS = {
 }
 PRELOAD = {"shared_preload_libraries": "pg_harca"}
 
+# Eight times what the largest measurement asks for, and more than that.
+ROOM = 200_000
+
 # The empty function: a function of the catalog that is looked up, called and strict as query_type is, and that reads the
 # length in the head of its argument. A C function of our own would need a compiler on the machine.
 PREPARE = """
@@ -52,6 +55,14 @@ class Servers:
     def preloaded(self):
         """The server as the README recommends it."""
         return self.get("preload", **PRELOAD)
+
+    def roomy(self):
+        """The same with so much room that no query of a measurement of hits is put out by another one of its set."""
+        return self.get("roomy", **PRELOAD, pg_harca__cache_size=ROOM)
+
+    def own_caches(self):
+        """The same with a cache in each backend instead of a shared one."""
+        return self.get("own", **PRELOAD, pg_harca__cache_size=0)
 
     def plain(self):
         """The server without any preload."""

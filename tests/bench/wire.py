@@ -21,6 +21,7 @@ class Connection:
     """
 
     def __init__(self, server, database):
+        self.server = server
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(TIMEOUT)
         self._socket.connect(f"{server.socket}/.s.PGSQL.{server.port}")

@@ -11,10 +11,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import PgError, Server, done, is_, like, ok  # noqa: E402
 
 DB = "harca_restart"
-TIMES = int(os.environ.get("HARCA_REPEAT", "50"))
 COUNT = 10000
 # Room enough, as a key has only the 14 places of its set.
 server = Server(f"test-restart-{os.getpid()}", settings={"shared_preload_libraries": "pg_harca", "pg_harca.cache_size": str(3 * COUNT)})
+# Each takes a restart; the servers differ in nothing that matters here, so one of them is put to it in earnest.
+TIMES = 50 if server.major >= 18 else 10
 server.start()
 server.psql(f"CREATE DATABASE {DB}")
 server.psql("CREATE EXTENSION pg_harca CASCADE", DB)
