@@ -1,8 +1,8 @@
 //! The cache of answers as a backend sees it: the shared one (L2) where there is one, else its own (L1).
 //!
-//! Never both: a hit of the shared cache writes nothing that other cores have to see, unless entries of one set are asked
-//! for in turn, and costs no more than one of the local cache. A second level in front would only cost its own look-up on
-//! top of every miss, and memory in every backend.
+//! Never both: a hit of the shared cache writes nothing, unless it is the first one for its entry in a while, and over
+//! 200,000 rows with 20,000 queries it costs 0.26 times `md5()`, where one of the local cache costs 0.23 (`make bench`). A
+//! second level in front would save less than its own look-up adds to every miss, and take memory in every backend.
 
 use harca_core::cache::{Counters, Key, LocalCache};
 use harca_core::classification::Classification;

@@ -20,11 +20,8 @@ impl Scores {
         Self { values, len: len as u8 }
     }
 
-    /// The first `len` of `values`, without a branch on `len`: this is on the way of every hit of the shared cache.
-    pub(crate) fn prefix(mut values: [f32; MAX_LABELS], len: u8) -> Self {
-        for (i, value) in values.iter_mut().enumerate() {
-            *value = if i < usize::from(len) { *value } else { 0.0 };
-        }
+    /// The inverse of [`Self::padded`]: `len` probabilities, at most [`MAX_LABELS`], and zeros behind them.
+    pub(crate) fn from_padded(values: [f32; MAX_LABELS], len: u8) -> Self {
         Self { values, len: len.min(MAX_LABELS as u8) }
     }
 

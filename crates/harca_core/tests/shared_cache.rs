@@ -1,4 +1,4 @@
-//! The shared cache against a list in order of use, and in threads that check every answer they get.
+//! The shared cache against a list with a hand, and in threads that check every answer they get.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Barrier;
@@ -43,58 +43,104 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A set, the oldest way first; a way that is vacated keeps its place until it is filled.
+struct Oracle {
+    slots: Vec<Slot>,
+    /// Where the hand stands.
+    hand: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    number: Option<u64>,
+    stored_at: i64,
+    marked: bool,
+}
+
+impl Oracle {
+    fn new() -> Self {
+        Self { slots: vec![Slot::default(); WAYS], hand: 0 }
+    }
+
+    fn find(&mut self, n: u64) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.number == Some(n))
+    }
+
+    fn insert(&mut self, n: u64, now: i64) -> Stored {
+        let vacant = self.slots.iter().position(|slot| slot.number.is_none());
+        let place = vacant.unwrap_or_else(|| {
+            while self.slots[self.hand].marked {
+                self.slots[self.hand].marked = false;
+                self.hand = (self.hand + 1) % WAYS;
+            }
+            self.hand
+        });
+        self.slots.remove(place);
+        self.slots.push(Slot { number: Some(n), stored_at: now, marked: false });
+        // The hand goes with the way it points to; from the one that is gone it moves on, from the newest to the oldest.
+        if place < self.hand {
+            self.hand -= 1;
+        } else if place == self.hand && place == WAYS - 1 {
+            self.hand = 0;
+        }
+        if vacant.is_some() { Stored::Inserted } else { Stored::Evicted }
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let live = self.slots.iter().filter_map(|slot| Some((slot.number?, slot.stored_at)));
+        live.map(|(n, stored_at)| Entry { key: key(n), stored_at, answer: answer(n) }).collect()
+    }
+}
+
 proptest! {
-    /// The oracle is a list of keys with their times, the least recently used first.
+    /// The oracle is SIEVE on a list.
     #[test]
-    fn a_set_behaves_like_a_list_in_order_of_use(steps in prop::collection::vec(step(), 1..400), ttl in 0i64..60) {
+    fn a_set_behaves_like_a_list_with_a_hand(steps in prop::collection::vec(step(), 1..400), ttl in 0i64..60) {
         let sets = table(1);
         let cache = SharedCache::new(&sets);
-        let mut oracle: Vec<(u64, i64)> = Vec::new();
+        let mut oracle = Oracle::new();
         for (now, step) in (0i64..).zip(steps) {
-            let position = |n| oracle.iter().position(|(m, _)| *m == n);
             match step {
                 Step::Get(n) => {
                     let found = cache.get(key(n), now, ttl);
-                    match position(n).map(|i| oracle.remove(i)) {
+                    match oracle.find(n) {
                         None => prop_assert_eq!(found, Lookup::Missing),
-                        Some((_, at)) if ttl > 0 && now - at >= ttl => prop_assert_eq!(found, Lookup::Expired),
-                        Some(entry) => {
+                        Some(slot) if ttl > 0 && now - slot.stored_at >= ttl => {
+                            *slot = Slot::default();
+                            prop_assert_eq!(found, Lookup::Expired);
+                        }
+                        Some(slot) => {
+                            slot.marked = true;
                             prop_assert_eq!(found, Lookup::Hit(answer(n)));
-                            oracle.push(entry);
                         }
                     }
                 }
                 Step::Put(n) => {
                     let stored = cache.put(key(n), &answer(n), now);
-                    let expected = match position(n) {
-                        Some(i) => { oracle.remove(i); Stored::Replaced }
-                        None if oracle.len() == WAYS => { oracle.remove(0); Stored::Evicted }
-                        None => Stored::Inserted,
+                    let expected = match oracle.find(n) {
+                        Some(slot) => {
+                            (slot.stored_at, slot.marked) = (now, true);
+                            Stored::Replaced
+                        }
+                        None => oracle.insert(n, now),
                     };
-                    oracle.push((n, now));
                     prop_assert_eq!(stored, expected);
                 }
                 Step::Restore(n) => {
                     let stored = cache.restore(&Entry { key: key(n), stored_at: now - 3, answer: answer(n) });
-                    let expected = match position(n) {
-                        Some(_) => Stored::Skipped,
-                        None if oracle.len() == WAYS => { oracle.remove(0); Stored::Evicted }
-                        None => Stored::Inserted,
-                    };
-                    if expected != Stored::Skipped {
-                        oracle.push((n, now - 3));
-                    }
+                    let there = oracle.find(n).is_some();
+                    let expected = if there { Stored::Skipped } else { oracle.insert(n, now - 3) };
                     prop_assert_eq!(stored, expected);
                 }
                 Step::Clear => {
-                    prop_assert_eq!(cache.clear(), oracle.len());
-                    oracle.clear();
+                    let live = oracle.entries().len();
+                    prop_assert_eq!(cache.clear(), live);
+                    oracle.slots.fill(Slot::default());
                 }
             }
-            let expected: Vec<Entry> =
-                oracle.iter().map(|&(n, at)| Entry { key: key(n), stored_at: at, answer: answer(n) }).collect();
+            let expected = oracle.entries();
+            prop_assert_eq!((cache.len(), cache.is_empty()), (expected.len(), expected.is_empty()));
             prop_assert_eq!(cache.entries().collect::<Vec<_>>(), expected);
-            prop_assert_eq!((cache.len(), cache.is_empty()), (oracle.len(), oracle.is_empty()));
         }
     }
 

@@ -73,8 +73,9 @@ fn is_sound(cache: SharedCache<'_>) {
     }
     cache.clear();
     assert_eq!([cache.put(key(7), &answer(7), 0), cache.put(key(8), &answer(8), 0)], [Stored::Inserted; 2]);
+    assert!(look_up(cache, 7));
     assert_eq!(cache.put(key(6), &answer(6), 0), Stored::Evicted);
-    assert!(!look_up(cache, 7) && look_up(cache, 8) && look_up(cache, 6), "the order is a permutation");
+    assert!(look_up(cache, 7) && !look_up(cache, 8) && look_up(cache, 6), "the queue is a permutation");
 }
 
 #[test]
@@ -120,25 +121,6 @@ fn a_reader_beside_two_evictions() {
             |cache| {
                 cache.put(key(2), &answer(2), 0);
                 cache.put(key(0), &answer(0), 0);
-            },
-        ],
-        is_sound,
-    );
-}
-
-#[test]
-fn a_reader_beside_two_writers() {
-    explore(
-        0..2,
-        [
-            |cache| {
-                look_up(cache, 2);
-            },
-            |cache| {
-                cache.put(key(2), &answer(2), 0);
-            },
-            |cache| {
-                cache.put(key(3), &answer(3), 0);
             },
         ],
         is_sound,

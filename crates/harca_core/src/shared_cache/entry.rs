@@ -9,6 +9,8 @@
 //!
 //! The confidence is not stored: it is the score of the label, or 1 without a label.
 
+use std::array;
+
 use crate::cache::Key;
 use crate::classification::{Classification, Scores};
 use crate::language::Language;
@@ -21,6 +23,20 @@ pub(crate) const WORDS: usize = 8;
 const SCORES: usize = 4;
 
 const _: () = assert!(MAX_LABELS == 2 * (WORDS - SCORES));
+
+/// For each number of scores, the bits of words 4 to 7 that are zero.
+const BEHIND: [[u64; WORDS - SCORES]; MAX_LABELS + 1] = {
+    let (mut masks, mut count) = ([[0; WORDS - SCORES]; MAX_LABELS + 1], 0);
+    while count <= MAX_LABELS {
+        let mut score = count;
+        while score < MAX_LABELS {
+            masks[count][score / 2] |= 0xffff_ffff << (32 * (score % 2));
+            score += 1;
+        }
+        count += 1;
+    }
+    masks
+};
 
 /// The label of an answer that has none.
 const NO_LABEL: u8 = u8::MAX;
@@ -44,7 +60,8 @@ impl Entry {
     pub(crate) fn to_words(self) -> Option<[u64; WORDS]> {
         let Classification { label, confidence, scores, language } = self.answer;
         let count = scores.as_slice().len();
-        if count == 0 || confidence.to_bits() != implied_confidence(label, &scores)?.to_bits() {
+        let implied = label.map_or(Some(&1.0), |label| scores.as_slice().get(usize::from(label)))?;
+        if count == 0 || confidence.to_bits() != implied.to_bits() {
             return None;
         }
         let metadata = [language.number(), label.unwrap_or(NO_LABEL), count as u8, 0];
@@ -56,32 +73,36 @@ impl Entry {
         Some(words)
     }
 
-    /// The entry of these words, whatever the high half of word 0 is; `None` when no entry has such metadata.
+    /// The entry that [`Self::to_words`] makes these words of, whatever the high half of word 0 is; `None` when there is
+    /// none.
+    #[inline]
     pub(crate) fn from_words(words: &[u64; WORDS]) -> Option<Self> {
-        let [language, label, count, reserved] = (words[0] as u32).to_le_bytes();
-        if !(1..=MAX_LABELS as u8).contains(&count) || reserved != 0 {
-            return None;
-        }
-        let language = Language::from_number(language)?;
-        let label = (label != NO_LABEL).then_some(label);
-        let mut values = [0.0; MAX_LABELS];
-        for (pair, word) in values.chunks_exact_mut(2).zip(&words[SCORES..]) {
-            pair[0] = f32::from_bits(*word as u32);
-            pair[1] = f32::from_bits((*word >> 32) as u32);
-        }
-        let scores = Scores::prefix(values, count);
-        let confidence = implied_confidence(label, &scores)?;
-        Some(Self {
-            key: Key::from_halves([words[1], words[2]]),
-            stored_at: words[3] as i64,
-            answer: Classification { label, confidence, scores, language },
-        })
+        Some(Self { key: Key::from_halves([words[1], words[2]]), stored_at: stored_at(words), answer: answer(words)? })
     }
 }
 
-/// `None` for a label without a score.
-fn implied_confidence(label: Option<u8>, scores: &Scores) -> Option<f32> {
-    label.map_or(Some(1.0), |label| scores.as_slice().get(usize::from(label)).copied())
+/// When the answer in these words was stored.
+pub(super) fn stored_at(words: &[u64; WORDS]) -> i64 {
+    words[3] as i64
+}
+
+/// The answer in these words, as [`Entry::from_words`] gives it.
+#[inline]
+pub(super) fn answer(words: &[u64; WORDS]) -> Option<Classification> {
+    let [language, label, count, reserved] = (words[0] as u32).to_le_bytes();
+    let behind = BEHIND.get(usize::from(count))?;
+    let stray = behind.iter().zip(&words[SCORES..]).fold(0, |stray, (mask, word)| stray | word & mask);
+    if count == 0 || u64::from(reserved) | stray != 0 {
+        return None;
+    }
+    let score = |i: usize| f32::from_bits((words[SCORES + i / 2] >> (32 * (i % 2))) as u32);
+    let (label, confidence) = match label {
+        NO_LABEL => (None, 1.0),
+        label if label < count => (Some(label), score(usize::from(label))),
+        _ => return None,
+    };
+    let scores = Scores::from_padded(array::from_fn(score), count);
+    Some(Classification { label, confidence, scores, language: Language::from_number(language)? })
 }
 
 #[cfg(all(test, not(loom)))]
@@ -135,20 +156,27 @@ mod tests {
             prop_assert!(survives(Classification::unsearchable(&labels, Language::Korean)));
         }
 
-        /// Any words give no entry or one that `to_words` and `from_words` agree on; nothing panics.
+        /// Any words give no entry, or one with these words; nothing panics.
         #[test]
-        fn any_words_are_an_entry_or_none(mut words in any::<[u64; WORDS]>(), plausible in any::<[u8; 3]>()) {
+        fn any_words_are_an_entry_or_none(
+            mut words in any::<[u64; WORDS]>(),
+            plausible in any::<[u8; 3]>(),
+            tidy in any::<bool>(),
+        ) {
             prop_assert!(Entry::from_words(&words).is_none_or(|e| e.answer.scores.as_slice().len() <= MAX_LABELS));
-            let [language, label, count] = plausible;
-            words[0] = u64::from(u32::from_le_bytes([language % 11, label % 10, count % 10, 0]));
-            let read = Entry::from_words(&words);
-            let possible = (1..=9).contains(&(language % 11)) && (1..=8).contains(&(count % 10)) && label % 10 < count % 10;
-            prop_assert_eq!(read.is_some(), possible);
-            if let Some(entry) = read {
-                let again = entry.to_words().unwrap();
-                prop_assert_eq!(again[..SCORES].to_vec(), words[..SCORES].to_vec());
-                prop_assert_eq!(Entry::from_words(&again).unwrap().to_words(), Some(again));
+            let [language, label, count] = [plausible[0] % 11, plausible[1] % 10, plausible[2] % 10];
+            words[0] = u64::from(u32::from_le_bytes([language, label, count, 0]));
+            let mut stray = false;
+            for score in usize::from(count)..MAX_LABELS {
+                let bits = 0xffff_ffff << (32 * (score % 2));
+                let word = &mut words[SCORES + score / 2];
+                *word &= if tidy { !bits } else { !0 };
+                stray |= *word & bits != 0;
             }
+            let possible = (1..=9).contains(&language) && (1..=8).contains(&count) && label < count && !stray;
+            let read = Entry::from_words(&words);
+            prop_assert_eq!(read.is_some(), possible);
+            prop_assert!(read.is_none_or(|entry| entry.to_words() == Some(words)));
         }
     }
 }

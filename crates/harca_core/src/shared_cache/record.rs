@@ -8,6 +8,8 @@
 //! The protocol is that of Boehm, "Can seqlocks get along with programming language memory models?" (MSPC 2012); the
 //! module above says what it promises.
 
+use std::array;
+
 use super::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -54,19 +56,22 @@ impl Record {
     ///
     /// `None` as well when a writer is at work or came between. The copy is never torn; its metadata may still be
     /// impossible, which [`Entry::from_words`](super::entry::Entry::from_words) finds out.
+    #[inline]
     pub(super) fn read(&self, wanted: impl FnOnce([u64; 2]) -> bool) -> Option<(Stamp, [u64; WORDS])> {
         // Acquire: with it, all that was written before this stamp was published is seen below.
         let stamp = Stamp(self.words[0].load(Acquire));
         if stamp.is_claimed() || stamp.is_vacant() {
             return None;
         }
-        let mut words = [stamp.0, self.words[1].load(Relaxed), self.words[2].load(Relaxed), 0, 0, 0, 0, 0];
-        if !wanted([words[1], words[2]]) {
+        let key = [self.words[1].load(Relaxed), self.words[2].load(Relaxed)];
+        if !wanted(key) {
             return None;
         }
-        for (copy, word) in words.iter_mut().zip(&self.words).skip(3) {
-            *copy = word.load(Relaxed);
-        }
+        let words = array::from_fn(|i| match i {
+            0 => stamp.0,
+            1 | 2 => key[i - 1],
+            _ => self.words[i].load(Relaxed),
+        });
         // Pairs with the fence in `claim`: whoever saw one word of a later writer sees that writer's stamp here.
         fence(Acquire);
         (self.words[0].load(Relaxed) == stamp.0).then_some((stamp, words))
