@@ -125,7 +125,7 @@ impl<W: Write> Summed<W> {
 /// Reads the bytes of a whole file.
 ///
 /// # Errors
-/// A [`DumpError`] for anything that [`write`] of this version has not written, byte for byte.
+/// A [`DumpError`] for anything that [`write()`] of this version has not written, byte for byte.
 pub fn read(file: &[u8]) -> Result<Dump<'_>, DumpError> {
     let mut rest = file;
     if *take::<8>(&mut rest).ok_or(DumpError::Foreign)? != MAGIC {
@@ -164,7 +164,7 @@ fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     Some(first)
 }
 
-/// The entry of these bytes, if they are what [`write`] makes of one.
+/// The entry of these bytes, if they are what [`write()`] makes of one.
 fn decode(bytes: &[u8; ENTRY_BYTES]) -> Option<Entry> {
     let mut words = [0; WORDS];
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {

@@ -29,10 +29,10 @@
 //!   it, once.
 //! - **A write** claims one record of one set. If somebody else takes it first, it gives up: losing an entry is
 //!   cheaper than waiting. It skips records that are claimed.
-//! - **Queue, tags and marks are hints.** A lookup compares the whole key inside the record; a tag that is seen too early or
-//!   too late makes a miss. A lookup that races with the eviction of its entry either still gets that entry or misses.
+//! - **Queue, tags and marks are hints.** A look-up compares the whole key inside the record; a tag that is seen too early or
+//!   too late makes a miss. A look-up that races with the eviction of its entry either still gets that entry or misses.
 //! - **Two writers of the same key** either meet at one record, where one of them gives up or replaces the other's entry, or
-//!   miss each other and store the entry twice. Both copies are true; one of them ages and goes. A lookup that finds
+//!   miss each other and store the entry twice. Both copies are true; one of them ages and goes. A look-up that finds
 //!   one past its time looks for the other.
 //! - **A process that dies inside a write** leaves the sequence number odd. Its way is then lost: never read, never
 //!   written, skipped by everybody, until PostgreSQL makes its shared memory anew, as the postmaster does whenever a
@@ -46,6 +46,7 @@
 mod entry;
 mod queue;
 mod record;
+mod set;
 
 /// The atomics, or their model under `cfg(loom)`.
 mod atomic {
@@ -55,98 +56,14 @@ mod atomic {
     pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 }
 
-use atomic::{AtomicU32, Ordering::Relaxed};
 pub use entry::Entry;
 pub(crate) use entry::WORDS;
-use queue::Queue;
-use record::{Claim, Record};
+use record::Record;
+use set::{MARK, VACANT, mark, publish, unmark, vacate};
+pub use set::{Set, WAYS};
 
 use crate::cache::Key;
 use crate::classification::Classification;
-
-/// Entries of a set: as many tags as fit into one cache line beside the queue. Fewer under loom, where every one of them
-/// multiplies the interleavings.
-pub const WAYS: usize = if cfg!(loom) { 2 } else { 14 };
-
-/// The tag of a way without an entry.
-const VACANT: u32 = 0;
-
-/// The bit of a tag that marks an entry as asked for since the hand was there.
-const MARK: u32 = 1;
-
-/// The part of the table that a key belongs to.
-///
-/// It consists of atomic integers alone: any content is a valid value, and all zeros is a set without entries. 960 bytes,
-/// aligned to 64.
-#[derive(Default)]
-#[repr(C, align(64))]
-pub struct Set {
-    queue: Queue,
-    tags: [AtomicU32; WAYS],
-    records: [Record; WAYS],
-}
-
-#[cfg(not(loom))]
-const _: () = {
-    assert!(std::mem::size_of::<Record>() == 64 && std::mem::align_of::<Record>() == 64);
-    assert!(std::mem::size_of::<Set>() == 64 * (1 + WAYS) && std::mem::align_of::<Set>() == 64);
-    assert!(std::mem::offset_of!(Set, records) == 64);
-};
-
-impl Set {
-    /// The sets to make room for `entries`, rounded up to whole sets; a set takes `size_of::<Set>()` bytes. 0 for 0.
-    #[must_use]
-    pub const fn needed_for(entries: usize) -> usize {
-        entries.div_ceil(WAYS)
-    }
-
-    /// A bit for each way whose tag is `tag`. All tags are compared, since a branch that leaves early is mispredicted
-    /// more often than not.
-    fn tagged(&self, tag: u32) -> Ways {
-        let bits = self
-            .tags
-            .iter()
-            .enumerate()
-            .fold(0, |bits, (way, found)| bits | u32::from(found.load(Relaxed) & !MARK == tag) << way);
-        Ways(bits)
-    }
-
-    /// A tag and its record; `None` for a way that a damaged queue names.
-    fn way(&self, way: usize) -> Option<(&AtomicU32, &Record)> {
-        Some((self.tags.get(way)?, self.records.get(way)?))
-    }
-}
-
-/// Ways of a set, one bit each, the lowest first.
-struct Ways(u32);
-
-impl Iterator for Ways {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        let way = self.0.trailing_zeros();
-        self.0 &= self.0.wrapping_sub(1);
-        (way < u32::BITS).then_some(way as usize)
-    }
-}
-
-/// Marks an entry, unless it is marked or the way has another one by now.
-fn mark(found: &AtomicU32, tag: u32) {
-    // A compare-and-exchange takes the line from all other cores even when it fails.
-    if found.load(Relaxed) == tag {
-        let _ = found.compare_exchange(tag, tag | MARK, Relaxed, Relaxed);
-    }
-}
-
-/// Takes the mark off, and says whether there was one.
-fn unmark(found: &AtomicU32) -> bool {
-    let tag = found.load(Relaxed);
-    let marked = tag & MARK != 0;
-    if marked {
-        let _ = found.compare_exchange(tag, tag & !MARK, Relaxed, Relaxed);
-    }
-    marked
-}
 
 /// What [`SharedCache::get`] found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -223,10 +140,6 @@ impl<'m> SharedCache<'m> {
 
     fn store(&self, entry: &Entry, replace: bool) -> Stored {
         let (Some((set, tag)), Some(words)) = (self.place(entry.key), entry.to_words()) else { return Stored::Skipped };
-        let publish = |found: &AtomicU32, tag: u32, claim: Claim<'_>| {
-            set_tag(found, tag);
-            claim.publish(&words);
-        };
         for way in set.tagged(tag) {
             let Some((found, record)) = set.way(way) else { continue };
             let Some((stamp, _)) = record.read(|halves| halves == entry.key.halves()) else { continue };
@@ -235,7 +148,7 @@ impl<'m> SharedCache<'m> {
             }
             let Some(claim) = record.claim(stamp) else { return Stored::Skipped };
             // Marked, since two processes asked for it.
-            publish(found, tag | MARK, claim);
+            publish(claim, found, tag | MARK, &words);
             return Stored::Replaced;
         }
         let order = set.queue.order();
@@ -245,7 +158,7 @@ impl<'m> SharedCache<'m> {
                 let stamp = record.stamp();
                 if stamp.is_vacant() && !stamp.is_claimed() {
                     let Some(claim) = record.claim(stamp) else { return Stored::Skipped };
-                    publish(found, tag, claim);
+                    publish(claim, found, tag, &words);
                     set.queue.change(order, order.filled(way));
                     return Stored::Inserted;
                 }
@@ -256,7 +169,7 @@ impl<'m> SharedCache<'m> {
             let stamp = record.stamp();
             if !stamp.is_claimed() && !unmark(found) {
                 let Some(claim) = record.claim(stamp) else { return Stored::Skipped };
-                publish(found, tag, claim);
+                publish(claim, found, tag, &words);
                 set.queue.change(order, order.evicted(way));
                 return if stamp.is_vacant() { Stored::Inserted } else { Stored::Evicted };
             }
@@ -317,22 +230,9 @@ impl<'m> SharedCache<'m> {
     }
 }
 
-/// Changes the tag of a claimed way.
-///
-/// A store would do, as no mark can come behind it: its compare-and-exchange follows the very tag it expects. Loom does not
-/// know that rule, and checks this.
-fn set_tag(found: &AtomicU32, tag: u32) {
-    found.swap(tag, Relaxed);
-}
-
-/// Takes an entry out of its way.
-fn vacate(claim: Claim<'_>, tag: &AtomicU32) {
-    set_tag(tag, VACANT);
-    claim.vacate();
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::atomic::Ordering::Relaxed;
     use super::*;
     use crate::classification::Scores;
     use crate::language::Language;

@@ -24,7 +24,7 @@ fn answer(n: u64) -> Classification {
 
 /// How often a thread may be interrupted in one run unless `LOOM_MAX_PREEMPTIONS` says otherwise. What a load may see is
 /// not bounded by it.
-const PREEMPTIONS: usize = 2;
+const PREEMPTIONS: usize = 3;
 
 type Work = fn(SharedCache<'_>);
 

@@ -4,8 +4,8 @@
 //! algorithm 1, with a set for the whole cache. The marks of what was asked for are not here but in the tags, so that a
 //! hit leaves this word alone.
 
-use super::WAYS;
 use super::atomic::{AtomicU64, Ordering::Relaxed};
+use super::set::WAYS;
 
 /// Bits for one way.
 const BITS: u32 = 4;
