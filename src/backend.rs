@@ -179,20 +179,14 @@ pub fn load() -> Result<ServerName> {
 
 /// Builds the session now, if it is not there, as a classification does; the name of whoever answers then.
 pub fn prewarm() -> ServerName {
-    with_backend(|backend, now| {
-        let answering = if backend.classifier(now).is_ok() { &backend.source } else { &backend.rules };
-        answering.name
-    })
+    with_backend(|backend, now| backend.answering(now).name)
 }
 
 /// Labels of whoever answers now, in the order of the scores.
 ///
 /// Builds the session if it is not there, as a classification does: only a model itself says what its labels are.
 pub fn labels() -> Vec<ServerName> {
-    with_backend(|backend, now| {
-        let answering = if backend.classifier(now).is_ok() { &backend.source } else { &backend.rules };
-        answering.labels.clone()
-    })
+    with_backend(|backend, now| backend.answering(now).labels.clone())
 }
 
 /// What this backend knows of its model.
@@ -395,6 +389,11 @@ impl Backend {
             }
         }
         self.model.as_mut().map(|model| &mut *model.classifier).ok_or_else(|| Error::Inference("no session".into()))
+    }
+
+    /// Whoever answers now; builds the session if it is not there.
+    fn answering(&mut self, now: i64) -> &Source {
+        if self.classifier(now).is_ok() { &self.source } else { &self.rules }
     }
 
     fn release_model(&mut self) {

@@ -79,6 +79,12 @@ impl From<u32> for Value<'_> {
     }
 }
 
+impl From<u64> for Value<'_> {
+    fn from(value: u64) -> Self {
+        Self::BigInt(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
 impl<'a> From<&'a str> for Value<'a> {
     fn from(value: &'a str) -> Self {
         Self::Text(value)

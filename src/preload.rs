@@ -27,18 +27,21 @@ pub fn build() {
     if !gucs::preload_session() || !gucs::enabled() {
         return;
     }
-    let report = match (thread_count(), registry::open()) {
-        (Some(1), Ok(model)) if thread_count() == Some(1) => {
+    // The runtime is not even opened in a process that has other threads.
+    let former = thread_count();
+    let opened = (former == Some(1)).then(registry::open);
+    let report = match opened {
+        Some(Ok(model)) if thread_count() == former => {
             INHERITED.with(|inherited| inherited.replace(Some(model)));
             return;
         }
-        (_, Err(failure)) => error::report(&failure),
-        (before, Ok(_)) => ErrorReport::new(
+        Some(Err(failure)) => error::report(&failure),
+        Some(Ok(_)) | None => ErrorReport::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             "session is not shared between backends",
             "",
         )
-        .set_detail(format!("The postmaster has {} threads and had {} before.", count(thread_count()), count(before)))
+        .set_detail(format!("The postmaster has {} threads and had {} before.", count(thread_count()), count(former)))
         .set_hint("Each backend builds its own. Put pg_harca first in shared_preload_libraries, or set pg_harca.preload_session to off."),
     };
     report.report(PgLogLevel::LOG);

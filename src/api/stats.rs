@@ -21,30 +21,30 @@ fn cache_statistics(call: &mut Call<'_>) -> Datum {
     if let Some(shared) = shmem::attach().filter(shmem::Shared::has_cache) {
         let cache = shared.cache();
         let counts = shared.counts();
-        let event = |event: Event| bigint(counts[event as usize]);
+        let event = |event: Event| Value::from(counts[event as usize]);
         rows.push([
             Value::Text("shared"),
-            bigint(cache.capacity() as u64),
-            bigint(cache.len() as u64),
-            bigint(shared.bytes() as u64),
+            (cache.capacity() as u64).into(),
+            (cache.len() as u64).into(),
+            (shared.bytes() as u64).into(),
             event(Event::Hit),
             event(Event::Miss),
             event(Event::Eviction),
             event(Event::Expiration),
-            bigint(shared.restored()),
+            shared.restored().into(),
             Value::BigInt(shared.counted_since()),
         ]);
     }
     let local = backend::local_cache();
     rows.push([
         Value::Text("local"),
-        bigint(gucs::local_cache_size() as u64),
-        bigint(local.entries as u64),
-        bigint(local.bytes as u64),
-        bigint(local.counters.hits),
-        bigint(local.counters.misses),
-        bigint(local.counters.evictions),
-        bigint(local.counters.expirations),
+        (gucs::local_cache_size() as u64).into(),
+        (local.entries as u64).into(),
+        (local.bytes as u64).into(),
+        local.counters.hits.into(),
+        local.counters.misses.into(),
+        local.counters.evictions.into(),
+        local.counters.expirations.into(),
         Value::Null,
         Value::Null,
     ]);
@@ -60,8 +60,8 @@ fn inference_statistics(call: &mut Call<'_>) -> Datum {
         let quantile = |q| model.runs.quantile(q).map_or(Value::Null, micros);
         rows.push([
             Value::Text(&model.name),
-            bigint(model.queries),
-            bigint(model.runs.count()),
+            model.queries.into(),
+            model.runs.count().into(),
             micros(model.runs.sum()),
             quantile(0.5),
             quantile(0.95),
@@ -76,7 +76,7 @@ fn inference_statistics(call: &mut Call<'_>) -> Datum {
 fn cache_reset(call: &mut Call<'_>) -> Datum {
     let local = backend::reset_cache();
     let shared = shmem::attach().map_or(0, |shared| shared.cache().clear());
-    call.value(bigint((local + shared) as u64))
+    call.value(((local + shared) as u64).into())
 }
 
 /// `harca.stat_reset() → void`.
@@ -93,8 +93,4 @@ fn stat_reset(call: &mut Call<'_>) -> Datum {
         .report(PgLogLevel::ERROR),
     }
     call.null()
-}
-
-fn bigint(n: u64) -> Value<'static> {
-    Value::BigInt(i64::try_from(n).unwrap_or(i64::MAX))
 }

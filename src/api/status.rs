@@ -17,7 +17,6 @@ sql_function!(pg_finfo_harca_reset_local_cache, harca_reset_local_cache, reset_l
 /// `harca.backend_status() → record`.
 fn backend_status(call: &mut Call<'_>) -> Datum {
     let status = backend::status();
-    let count = |n: u64| Value::BigInt(i64::try_from(n).unwrap_or(i64::MAX));
     call.composite([
         Value::Text(status.state),
         status.model.map_or(Value::Null, |name| Value::Datum(name.datum())),
@@ -26,13 +25,13 @@ fn backend_status(call: &mut Call<'_>) -> Datum {
         status.runtime_version.into(),
         Value::Text(&status.runtime_path),
         status.threads.and_then(|n| u32::try_from(n).ok()).into(),
-        count(status.inferences),
-        count(status.rule_answers),
-        count(status.cache_entries as u64),
-        count(status.cache.hits),
-        count(status.cache.misses),
-        count(status.cache.evictions),
-        count(status.cache.expirations),
+        status.inferences.into(),
+        status.rule_answers.into(),
+        (status.cache_entries as u64).into(),
+        status.cache.hits.into(),
+        status.cache.misses.into(),
+        status.cache.evictions.into(),
+        status.cache.expirations.into(),
     ])
 }
 
