@@ -91,7 +91,7 @@ def test_questions_and_keywords_part(made):
             assert not query.text.endswith(("?", "？", "。"))
             assert not re.search(r"(を教えて|とは|ですか|ください)$", query.text)
         if re.match(r"how (to|do|can) ", query.text) and query.language == "en":
-            assert query.label == "semantic" or "your dragon" in query.text or re.search("the .* ", query.text)
+            assert query.label == "semantic" or re.search("your dragon|how to books", query.text) or re.search("the .* ", query.text)
 
 
 def test_japanese_lists_with_an_intent_are_hybrid():
@@ -129,6 +129,21 @@ def test_labels_by_the_guide():
 )
 def test_forms_of_verbs(verb, expected):
     assert english.forms(verb) == expected
+
+
+def test_korean_words_stand_where_their_particles_fit():
+    words = other.grammars()["ko"].common
+    for slot in (slot for slot in words if slot[:-1] + "c" in words and slot[:-1] + "v" in words):
+        for word in words[slot]:
+            # Hangul syllables are ordered by what they end in: 27 consonants after none.
+            assert ((ord(word[-1]) - ord("가")) % 28 != 0) == slot.endswith("c"), word
+
+
+def test_question_words_of_other_languages_make_questions(made):
+    question = re.compile("哪|什么|什麼|多少|吗|怎么|怎麼|谁|有几|何时|무엇|누구|어디|얼마|나요|는가|인가$|뭐")
+    asked = [query for query in made if query.language in ("zh", "ko") and question.search(query.text)]
+    assert len(asked) > 20
+    assert {query.label for query in asked} == {"semantic"}
 
 
 def test_titles_keep_capitals_and_small_words():

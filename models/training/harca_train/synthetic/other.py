@@ -18,7 +18,7 @@ def grammars():
             {"name": label, "label": label, "share": SHARES[label], "patterns": patterns}
             for label, patterns in parts["patterns"].items()
         ]
-        found[language] = Grammar(words, [{}], {}, kinds)
+        found[language] = Grammar(words, [{}], parts.get("phrases", {}), kinds)
     return found
 
 
