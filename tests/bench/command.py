@@ -88,7 +88,7 @@ class Bench:
         self.plpython, self.why_no_plpython = None, "not run"
         if with_plpython:
             try:
-                self.plpython = PlPython(pg_config, self.loop.encode)
+                self.plpython = PlPython(pg_config, self.loop.encoder)
             except OSError as reason:
                 self.why_no_plpython = f"not available: {reason}"
                 report.notice(f"PL/Python: not available, as {reason}.")

@@ -15,6 +15,10 @@ def _query_type(text):
     return f"SELECT query_type({_literal(text)})"
 
 
+def _plpython(text):
+    return f"SELECT bench.plpython({_literal(text)})"
+
+
 def _literal(text):
     return "'" + text.replace("'", "''") + "'"
 
@@ -38,9 +42,8 @@ def _ways(bench):
         ways[f"empty function, {name}"] = (server, _empty)
         ways[f"query_type, {name}"] = (server, _query_type)
         if bench.plpython:
-            call = bench.plpython.literal_call
             bench.plpython.prepare(server)
-            ways[f"PL/Python, {name}"] = (server, call)
+            ways[f"PL/Python, {name}"] = (server, _plpython)
     return ways
 
 

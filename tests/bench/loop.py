@@ -1,4 +1,4 @@
-"""The programs of harca_core that the benchmark uses: the plain loop, and the encoder that PL/Python gets its input from."""
+"""The programs of harca_core that the benchmark uses: the plain loop, and the encoder that PL/Python asks."""
 
 import json
 import os
@@ -24,6 +24,7 @@ class Loop:
         messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
         self._programs = {m["target"]["name"]: m["executable"] for m in messages if m.get("executable")}
         library = next((BUILD / "onnxruntime").glob("libonnxruntime.so.*"))
+        self.encoder = self._programs["harca_encode"]
         self._environment = {**os.environ, "HARCA_ONNXRUNTIME": str(library)}
 
     def run(self, queries):
@@ -45,7 +46,7 @@ class Loop:
 
     def encode(self, queries):
         """(feature ids, token ids) of each query; without tokens in the model the latter are empty."""
-        command = [self._programs["harca_encode"], MODEL / "manifest.json"]
+        command = [self.encoder, MODEL / "manifest.json"]
         lines = "\n".join(queries) + "\n"
         output = subprocess.run(command, input=lines, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout.splitlines()
         return [tuple(list(map(int, ids.split())) for ids in (line + "\t").split("\t")[:2]) for line in output]

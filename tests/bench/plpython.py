@@ -1,7 +1,7 @@
 """The same model in a PL/Python function with onnxruntime: what pg_harca saves.
 
-The function is spared the encoding, which exists in Rust alone: it takes feature and token ids as bytes and pays for the
-run only. Whatever it costs, a function that read text would cost more.
+The encoder exists in Rust alone, so the function asks `harca_encode`, which it keeps running beside the server. A second
+function is spared the encoding and gets the ids ready-made as bytes: it pays for the run alone.
 """
 
 import shutil
@@ -13,10 +13,33 @@ from harness.places import ROOT, reaches, temporary_root
 from .loop import manifest
 from .servers import DATABASE
 
-FUNCTION = """
+FUNCTIONS = """
 CREATE EXTENSION IF NOT EXISTS plpython3u;
-CREATE OR REPLACE FUNCTION bench.plpython(features bytea, tokens bytea) RETURNS text LANGUAGE plpython3u STABLE STRICT AS $python$
+CREATE OR REPLACE FUNCTION bench.plpython(query text) RETURNS text LANGUAGE plpython3u STABLE STRICT AS $python$
 if "run" not in SD:
+    import subprocess
+{load}
+    SD["encoder"] = subprocess.Popen([{encoder!r}, {manifest!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+numpy, encoder = SD["numpy"], SD["encoder"]
+encoder.stdin.write(query.replace("\\n", " ").encode() + b"\\n")
+encoder.stdin.flush()
+features, tab, tokens = encoder.stdout.readline().partition(b"\\t")
+inputs = {{{features!r}: numpy.array(features.split(), numpy.int32).reshape(1, -1)}}
+if tab:
+    inputs["tokens"] = numpy.array(tokens.split(), numpy.int32).reshape(1, -1, 3)
+return {labels!r}[SD["run"](None, inputs)[0][0].argmax()]
+$python$;
+CREATE OR REPLACE FUNCTION bench.plpython_run(features bytea, tokens bytea) RETURNS text LANGUAGE plpython3u STABLE STRICT AS $python$
+if "run" not in SD:
+{load}
+numpy = SD["numpy"]
+inputs = {{{features!r}: numpy.frombuffer(features, numpy.int32).reshape(1, -1)}}
+if tokens:
+    inputs["tokens"] = numpy.frombuffer(tokens, numpy.int32).reshape(1, -1, 3)
+return {labels!r}[SD["run"](None, inputs)[0][0].argmax()]
+$python$;
+"""
+LOAD = """
     import sys
     sys.path.insert(0, {packages!r})
     import numpy
@@ -25,52 +48,46 @@ if "run" not in SD:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     SD["run"] = onnxruntime.InferenceSession({model!r}, options, providers=["CPUExecutionProvider"]).run
     SD["numpy"] = numpy
-numpy = SD["numpy"]
-inputs = {{{features!r}: numpy.frombuffer(features, numpy.int32).reshape(1, -1)}}
-if tokens:
-    inputs["tokens"] = numpy.frombuffer(tokens, numpy.int32).reshape(1, -1, 3)
-return {labels!r}[SD["run"](None, inputs)[0][0].argmax()]
-$python$;
 """
+WHOLE, RUN_ALONE = "bench.plpython(q)", "bench.plpython_run(features, tokens)"
 
 
 class PlPython:
-    """The function, on whatever server it is asked for."""
+    """The functions, on whatever server they are asked for."""
 
-    def __init__(self, pg_config, encode):
-        """Raises OSError with the reason when this server cannot have it; encode is Loop.encode."""
+    def __init__(self, pg_config, encoder):
+        """Raises OSError with the reason when this server cannot have them; encoder is the program harca_encode."""
         script = subprocess.run(
             [ROOT / "scripts/setup_plpython.sh", pg_config], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False
         )
         if script.returncode != 0:
             raise OSError("this server has no PL/Python, or its packages are missing (scripts/setup_plpython.sh)")
         self._packages = Path(script.stdout.strip())
-        self._encode = encode
+        self._encoder = Path(encoder)
 
     def prepare(self, server):
-        """Creates the function unless it is there; returns its call on the columns features and tokens."""
+        """Creates the functions unless they are there: WHOLE takes a text, RUN_ALONE the columns features and tokens."""
         found = manifest()
-        libraries = Path(server.config("--pkglibdir"))
-        model = libraries / "pg_harca/models" / found["name"] / found["file"]
-        text = FUNCTION.format(
-            packages=str(self._reachable(server)), model=str(model), features=found["input"]["name"], labels=found["labels"]
-        )
+        folder = Path(server.config("--pkglibdir")) / "pg_harca/models" / found["name"]
+        load = LOAD.strip("\n").format(packages=str(_reachable(server, self._packages)), model=str(folder / "model.onnx"))
+        text = FUNCTIONS.format(
+            load=load, encoder=str(_reachable(server, self._encoder)), manifest=str(folder / "manifest.json"),
+            features=found["input"]["name"], labels=found["labels"],
+        )  # fmt: skip
         server.psql(text, DATABASE)
-        return "bench.plpython(features, tokens)"
 
-    def literal_call(self, query):
-        """A statement that classifies one text."""
-        ((features, tokens),) = self._encode([query])
-        return f"SELECT bench.plpython('{as_bytea(features)}', '{as_bytea(tokens)}')"
 
-    def _reachable(self, server):
-        """The packages where the server's user can read them, as the server's own programs are."""
-        if reaches(server.user, self._packages):
-            return self._packages
-        copy = temporary_root() / self._packages.name
-        shutil.copytree(self._packages, copy, dirs_exist_ok=True)
-        copy.chmod(0o755)
-        return copy
+def _reachable(server, path):
+    """A file or folder where the server's user can use it, as the server's own programs are."""
+    if reaches(server.user, path):
+        return path
+    copy = temporary_root() / path.name
+    if path.is_dir():
+        shutil.copytree(path, copy, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(path, copy)
+    copy.chmod(0o755)
+    return copy
 
 
 def as_bytea(ids):

@@ -1,4 +1,5 @@
-//! Writes what a model sees of queries: one query a line on standard input, one line for it on standard output.
+//! Writes what a model sees of queries: one query a line on standard input, one line for it on standard output, at once
+//! when no further query is waiting.
 //!
 //! A line has the feature ids, separated by spaces; with tokens in the encoder's specification, a tab and the ids of
 //! the tokens follow, three a token. With `--words` it has the words behind the tokens instead, separated by tabs.
@@ -36,7 +37,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         return Err("--words needs an encoder with tokens".into());
     }
     let encoder = Encoder::new(&spec)?;
-    let mut input = io::stdin().lock();
+    let mut input = io::BufReader::new(io::stdin().lock());
     let mut output = io::BufWriter::new(io::stdout().lock());
     let mut line = String::new();
     let (mut encoded, mut words) = (Encoded::default(), Vec::new());
@@ -58,6 +59,9 @@ fn run() -> Result<(), Box<dyn Error>> {
             }
         }
         writeln!(output)?;
+        if input.buffer().is_empty() {
+            output.flush()?;
+        }
     }
     output.flush()?;
     Ok(())
