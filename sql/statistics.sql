@@ -40,6 +40,24 @@ FROM harca.inference_statistics() AS s;
 COMMENT ON VIEW harca.stat_inference IS
 'What each model has done in all sessions since the counts of harca.stat_cache began: the queries that it has run on, the runs, which are fewer where classify_queries runs many queries at once, and the time of a run in microseconds, encoding included where it has one query: sum, median, 95 and 99 of 100, maximum; quantiles are right to 3 in 100. It has no rows without shared memory, as harca.stat_cache has none of level "shared", and counts 16 models at most';
 
+CREATE FUNCTION harca.memory_statistics(
+    OUT pid integer,
+    OUT part text,
+    OUT bytes bigint
+) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 20
+    AS 'MODULE_PATHNAME', 'harca_memory_statistics';
+COMMENT ON FUNCTION harca.memory_statistics() IS 'What the view harca.stat_memory shows, and processes that have ended';
+
+CREATE VIEW harca.stat_memory AS
+SELECT s.pid, s.part, s.bytes
+FROM harca.memory_statistics() AS s
+WHERE s.pid IS NULL
+    OR s.pid = pg_backend_pid()
+    OR EXISTS (SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.pid = s.pid);
+COMMENT ON VIEW harca.stat_memory IS
+'Where memory goes, in bytes. Without a pid, what all sessions share: "shared cache" and "statistics". For each process that has used a model: "session", what loading the runtime and the model has added to it (next to nothing where they were inherited from the postmaster), "buffers" for texts on their way, and "local cache". The runtime keeps no arena: what a run needs it gives back. Without shared memory, as for harca.stat_cache, the view knows this session alone';
+
 CREATE FUNCTION harca.cache_reset() RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'harca_cache_reset';

@@ -13,6 +13,7 @@ use harca_core::cache::{Counters, Key};
 use harca_core::classification::Classification;
 use harca_core::classify::Classifier;
 use harca_core::error::{Error, Result};
+use harca_core::feature_cache::FeatureCache;
 use harca_core::manifest::UNKNOWN;
 use harca_core::model_stats::ModelStats;
 use harca_core::rules;
@@ -20,7 +21,8 @@ use harca_core::session::{self, Runtime};
 use pgrx::pg_sys;
 
 use crate::cache::{Cache, LocalUse};
-use crate::registry::Model;
+use crate::registry::{Model, Purpose};
+use crate::shmem::Memory;
 use crate::text::{self, ServerName, ServerText};
 use crate::{error, gucs, init, preload, registry, shmem};
 
@@ -105,6 +107,8 @@ pub struct Status {
 
 struct Backend {
     cache: Cache,
+    /// Outlives the model: the next one may have the same encoder.
+    features: Rc<RefCell<FeatureCache>>,
     model: Option<Model>,
     /// Where all backends count the runs of this model.
     stats: Option<&'static ModelStats>,
@@ -112,6 +116,8 @@ struct Backend {
     rules: Rc<Source>,
     failure: Option<Failure>,
     settings: u64,
+    /// What the runtime and the model have added to the memory of this process, in bytes.
+    session_bytes: u64,
     /// Identity of the model and all that an answer depends on beside the text; part of every cache key.
     seed: u64,
     warned: Vec<String>,
@@ -204,6 +210,14 @@ pub fn local_cache() -> LocalUse {
     with_backend(|backend, _| backend.cache.local())
 }
 
+/// What this backend keeps in memory of its own.
+pub fn memory() -> Memory {
+    with_backend(|backend, _| {
+        backend.tell_memory();
+        backend.memory()
+    })
+}
+
 /// Runs `work` on the backend's state, then gives the warning it has left: `ereport` must not run while the state is
 /// borrowed.
 fn with_backend<R>(work: impl FnOnce(&mut Backend, i64) -> R) -> R {
@@ -222,14 +236,18 @@ fn with_backend<R>(work: impl FnOnce(&mut Backend, i64) -> R) -> R {
 impl Backend {
     fn new() -> Self {
         let rules = Rc::new(Source::new(rules::NAME, &rules::LABELS));
+        let cache = Cache::new();
+        let features = Rc::new(RefCell::new(FeatureCache::new(gucs::feature_cache_size(), cache.secret())));
         Self {
-            cache: Cache::new(),
+            cache,
+            features,
             model: None,
             stats: None,
             source: Rc::clone(&rules),
             rules,
             failure: None,
             settings: gucs::model_settings_version(),
+            session_bytes: 0,
             seed: 0,
             warned: Vec::new(),
             pending_warning: None,
@@ -240,6 +258,7 @@ impl Backend {
 
     fn follow_settings(&mut self) {
         self.cache.follow_settings();
+        self.features.borrow_mut().set_capacity(gucs::feature_cache_size());
         let settings = gucs::model_settings_version();
         if settings != self.settings {
             self.settings = settings;
@@ -267,6 +286,7 @@ impl Backend {
                 self.inferences += 1;
                 self.record(1, started.elapsed());
                 self.cache.put(key, classification, now);
+                self.tell_memory();
                 Answer { classification, source: Rc::clone(&self.source) }
             }
             Err(error) => {
@@ -319,7 +339,7 @@ impl Backend {
     }
 
     fn record(&self, queries: usize, elapsed: Duration) {
-        if let Some(stats) = self.stats {
+        if let Some(stats) = self.stats.filter(|_| gucs::track_statistics()) {
             stats.record(queries, elapsed);
         }
     }
@@ -334,6 +354,22 @@ impl Backend {
         }
         self.inferences += batch.begun as u64;
         batch.begun = 0;
+        self.tell_memory();
+    }
+
+    fn memory(&self) -> Memory {
+        Memory {
+            session: self.session_bytes,
+            buffers: (self.model.as_ref().map_or(0, |model| model.classifier.buffer_bytes())
+                + self.features.borrow().bytes()) as u64,
+            local_cache: self.cache.local().bytes as u64,
+        }
+    }
+
+    fn tell_memory(&self) {
+        if let Some(shared) = shmem::attach() {
+            shared.tell(self.memory());
+        }
     }
 
     fn answers(&mut self, batch: Batch<'_>) -> Vec<Answer> {
@@ -372,8 +408,11 @@ impl Backend {
             self.failure = None;
         }
         if self.model.is_none() {
-            match preload::take().map_or_else(registry::open, Ok) {
-                Ok(model) => {
+            let before = session::private_memory();
+            match preload::take().map_or_else(|| registry::open(Purpose::ThisBackend), Ok) {
+                Ok(mut model) => {
+                    self.weigh(before);
+                    model.classifier.share_features(Rc::clone(&self.features));
                     let manifest = model.classifier.manifest();
                     let name = format!("{} {}", manifest.name, manifest.version);
                     self.source = Rc::new(Source::new(&name, &manifest.labels));
@@ -381,6 +420,7 @@ impl Backend {
                         shmem::attach().and_then(|shared| ModelStats::of(shared.models(), &manifest.sha256, &name));
                     self.seed = harca_core::cache::seed(self.cache.secret(), &manifest.sha256);
                     self.model = Some(model);
+                    self.tell_memory();
                 }
                 Err(error) => {
                     self.fail(error.clone(), now);
@@ -398,7 +438,16 @@ impl Backend {
 
     fn release_model(&mut self) {
         if let Some(model) = self.model.take() {
+            let before = session::private_memory();
             model.release();
+            self.weigh(before);
+        }
+    }
+
+    /// Puts down what the memory of this process has grown by since it was `before`, or lost.
+    fn weigh(&mut self, before: Option<u64>) {
+        if let Some((before, now)) = before.zip(session::private_memory()) {
+            self.session_bytes = (self.session_bytes + now).saturating_sub(before);
         }
     }
 

@@ -54,8 +54,10 @@ impl Cache {
         };
         match cache.get(key, now, ttl) {
             Lookup::Hit(answer) => {
-                self.counters.hits += 1;
-                shared.count(Event::Hit);
+                if gucs::track_statistics() {
+                    self.counters.hits += 1;
+                    shared.count(Event::Hit);
+                }
                 return Some(answer);
             }
             Lookup::Expired => {

@@ -20,7 +20,9 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"builtin"));
 static ONNXRUNTIME_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static LOCAL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1000);
+static FEATURE_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static CACHE_TTL: GucSetting<i32> = GucSetting::<i32>::new(3600);
+static TRACK_STATISTICS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static PRELOAD_SESSION: GucSetting<bool> = GucSetting::<bool>::new(true);
 static CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static CACHE_DUMP_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(300);
@@ -111,6 +113,24 @@ pub fn define() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
+        c"pg_harca.feature_cache_size",
+        c"Queries that each backend keeps in encoded form, for models that share an encoder.",
+        c"1 to 3 kB each. 0 keeps none. Worth it for a session that goes back and forth between models.",
+        &FEATURE_CACHE_SIZE,
+        0,
+        100_000,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_harca.track_statistics",
+        c"Counts hits of the shared cache, and the runs of a model and their times.",
+        c"Misses are always counted: by them the server knows when to write the cache to its file.",
+        &TRACK_STATISTICS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
         c"pg_harca.cache_ttl",
         c"How long a kept answer may be given again.",
         c"0 is for as long as the backend lives.",
@@ -182,6 +202,16 @@ pub fn model_settings_version() -> u64 {
 /// Entries of the backend's cache.
 pub fn local_cache_size() -> usize {
     usize::try_from(LOCAL_CACHE_SIZE.get()).unwrap_or(0)
+}
+
+/// Whether what can be left uncounted is counted.
+pub fn track_statistics() -> bool {
+    TRACK_STATISTICS.get()
+}
+
+/// Encoded queries that a backend keeps.
+pub fn feature_cache_size() -> usize {
+    usize::try_from(FEATURE_CACHE_SIZE.get()).unwrap_or(0)
 }
 
 /// Time to live of a cache entry in microseconds; 0 is for ever.

@@ -10,8 +10,23 @@ use harca_core::session::Runtime;
 use crate::gucs;
 
 /// The model that travels inside the library, so that a fresh installation has no file to find.
-const BUILTIN_GRAPH: &[u8] = include_bytes!("../models/query_type/model.onnx");
+const BUILTIN_ONNX: &[u8] = include_bytes!("../models/query_type/model.onnx");
+static BUILTIN_ORT: &Aligned<[u8]> = &Aligned(*include_bytes!("../models/query_type/model.ort"));
 const BUILTIN_MANIFEST: &str = include_str!("../models/query_type/manifest.json");
+
+/// What a processor may read in its widest units.
+#[repr(C, align(64))]
+struct Aligned<T: ?Sized>(T);
+
+/// What a session is built for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// One process, now: the built-in model is taken from its ORT form, which is there 2 ms sooner and whose tables all
+    /// processes share.
+    ThisBackend,
+    /// All processes to come: from its ONNX form, which the runtime fits to the processor, so that a run takes 5 % less.
+    AllBackends,
+}
 
 /// File name of the ONNX Runtime library that `make install` puts into the extension's folder. The version is pinned
 /// because later ones start threads (see `harca_core::session`).
@@ -45,11 +60,12 @@ impl Model {
 ///
 /// # Errors
 /// As [`Runtime::load`] and [`Classifier::open`].
-pub fn open() -> Result<Model> {
+pub fn open(purpose: Purpose) -> Result<Model> {
     let (setting, runtime_path) = (gucs::model(), runtime_path());
     let runtime = Runtime::load(&runtime_path)?;
     let classifier = match model_folder(&setting) {
-        None => Classifier::from_bytes(runtime, BUILTIN_MANIFEST, BUILTIN_GRAPH)?,
+        None if purpose == Purpose::ThisBackend => Classifier::from_static(runtime, BUILTIN_MANIFEST, &BUILTIN_ORT.0)?,
+        None => Classifier::from_bytes(runtime, BUILTIN_MANIFEST, BUILTIN_ONNX)?,
         Some(folder) => Classifier::open(runtime, &folder)?,
     };
     Ok(Model { classifier: ManuallyDrop::new(classifier), setting, runtime_path, process: std::process::id() })

@@ -47,13 +47,32 @@ const EVENTS: usize = 4;
 /// Numbers of each [`Event`].
 pub type Counts = [u64; EVENTS];
 
+/// What a process keeps in memory of its own, in bytes.
+#[derive(Clone, Copy, Default)]
+pub struct Memory {
+    /// The runtime and the session: what loading them has added to the process.
+    pub session: u64,
+    /// Buffers between the text and the session, encoded texts that are kept among them.
+    pub buffers: u64,
+    /// The cache of answers that the process keeps for itself.
+    pub local_cache: u64,
+}
+
+/// What one process tells the others: one cache line.
 #[derive(Default)]
 #[repr(C, align(64))]
-struct Slot([AtomicU64; EVENTS]);
+struct Slot {
+    counts: [AtomicU64; EVENTS],
+    /// The process that has used memory under this number last; it may have ended.
+    pid: AtomicU64,
+    session: AtomicU64,
+    buffers: AtomicU64,
+    local_cache: AtomicU64,
+}
 
 impl Slot {
     fn counts(&self) -> Counts {
-        self.0.each_ref().map(|count| count.load(Relaxed))
+        self.counts.each_ref().map(|count| count.load(Relaxed))
     }
 }
 
@@ -169,9 +188,14 @@ impl Shared {
         !self.sets.is_empty()
     }
 
-    /// Bytes of all of it.
-    pub fn bytes(&self) -> usize {
-        size_of::<Header>() + size_of_val(self.slots) + size_of_val(self.sets)
+    /// Bytes of the cache.
+    pub fn cache_bytes(&self) -> usize {
+        size_of_val(self.sets)
+    }
+
+    /// Bytes of all but the cache.
+    pub fn statistics_bytes(&self) -> usize {
+        size_of::<Header>() + size_of_val(self.slots)
     }
 
     /// Entries that came from the dump of a former run.
@@ -181,8 +205,8 @@ impl Shared {
 
     /// Counts one event of this process.
     pub fn count(&self, event: Event) {
-        if let Some(Slot(counts)) = self.own {
-            let count = &counts[event as usize];
+        if let Some(own) = self.own {
+            let count = &own.counts[event as usize];
             count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
         }
     }
@@ -203,11 +227,34 @@ impl Shared {
 
     /// Begins the counts anew; two at the same time may mix.
     pub fn reset_counts(&self, now: i64) {
-        for (base, total) in self.header.base.0.iter().zip(self.total()) {
+        for (base, total) in self.header.base.counts.iter().zip(self.total()) {
             base.store(total, Relaxed);
         }
         self.header.models.iter().for_each(ModelStats::reset);
         self.header.reset_at.store(now, Relaxed);
+    }
+
+    /// Tells the others what this process keeps in memory.
+    pub fn tell(&self, memory: Memory) {
+        if let Some(own) = self.own {
+            own.session.store(memory.session, Relaxed);
+            own.buffers.store(memory.buffers, Relaxed);
+            own.local_cache.store(memory.local_cache, Relaxed);
+            own.pid.store(u64::from(std::process::id()), Relaxed);
+        }
+    }
+
+    /// What processes have told of their memory, by process id; some of them may have ended.
+    pub fn told(&self) -> impl Iterator<Item = (u32, Memory)> {
+        self.slots.iter().filter_map(|slot| {
+            let pid = u32::try_from(slot.pid.load(Relaxed)).ok().filter(|pid| *pid != 0)?;
+            let memory = Memory {
+                session: slot.session.load(Relaxed),
+                buffers: slot.buffers.load(Relaxed),
+                local_cache: slot.local_cache.load(Relaxed),
+            };
+            Some((pid, memory))
+        })
     }
 
     /// What each model has done since the counts began.

@@ -1,4 +1,4 @@
-//! `harca.cache_statistics`, `harca.inference_statistics`, `harca.cache_reset`, `harca.stat_reset`.
+//! `harca.cache_statistics`, `harca.inference_statistics`, `harca.memory_statistics`, `harca.cache_reset`, `harca.stat_reset`.
 #![allow(unsafe_code)] // exported symbols
 
 use harca_core::model_stats::ModelStats;
@@ -12,6 +12,7 @@ use crate::{backend, gucs, init};
 
 sql_function!(pg_finfo_harca_cache_statistics, harca_cache_statistics, cache_statistics);
 sql_function!(pg_finfo_harca_inference_statistics, harca_inference_statistics, inference_statistics);
+sql_function!(pg_finfo_harca_memory_statistics, harca_memory_statistics, memory_statistics);
 sql_function!(pg_finfo_harca_cache_reset, harca_cache_reset, cache_reset);
 sql_function!(pg_finfo_harca_stat_reset, harca_stat_reset, stat_reset);
 
@@ -26,7 +27,7 @@ fn cache_statistics(call: &mut Call<'_>) -> Datum {
             Value::Text("shared"),
             (cache.capacity() as u64).into(),
             (cache.len() as u64).into(),
-            (shared.bytes() as u64).into(),
+            (shared.cache_bytes() as u64).into(),
             event(Event::Hit),
             event(Event::Miss),
             event(Event::Eviction),
@@ -68,6 +69,27 @@ fn inference_statistics(call: &mut Call<'_>) -> Datum {
             quantile(0.99),
             micros(model.runs.max()),
         ]);
+    }
+    call.null()
+}
+
+/// `harca.memory_statistics() → setof record`: two rows for shared memory, if there is any, and three for each process
+/// that has told of its own; some of these may have ended.
+fn memory_statistics(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    let own = (std::process::id(), backend::memory());
+    let shared = shmem::attach();
+    if let Some(shared) = shared {
+        rows.push([Value::Null, Value::Text("shared cache"), (shared.cache_bytes() as u64).into()]);
+        rows.push([Value::Null, Value::Text("statistics"), (shared.statistics_bytes() as u64).into()]);
+    }
+    let others = shared.iter().flat_map(shmem::Shared::told).filter(|(pid, _)| *pid != own.0);
+    for (pid, memory) in std::iter::once(own).chain(others) {
+        for (part, bytes) in
+            [("session", memory.session), ("buffers", memory.buffers), ("local cache", memory.local_cache)]
+        {
+            rows.push([pid.into(), Value::Text(part), bytes.into()]);
+        }
     }
     call.null()
 }

@@ -61,6 +61,9 @@ def two_sessions(kind):
 
 
 answers = two_sessions("preloaded")
+# Without preload the model comes in another form, whose scores differ in the last digits.
+TYPES = "SELECT md5(string_agg(query_type(query), ',' ORDER BY id)) FROM question"
+types = server.psql(TYPES, DB)
 is_(server.psql("SELECT count(*) FROM harca.stat_cache WHERE level = 'local' AND entries = 0 AND bytes >= 0", DB), "1", "a row for the session's own cache")
 ok(int(shared("bytes")) < 10000 * 80 + 200 * 1024, "ten thousand entries take less than 80 bytes each")
 ok(10000 <= int(shared("capacity")) < 10014, "there is room for as many as were asked for")
@@ -76,6 +79,14 @@ ok(1 < int(ran) < 200, f"in few runs ({ran})")
 before = server.psql(STATS, DB)
 server.psql("SELECT query_type('an item that nobody has asked for')", DB)
 is_(server.psql(STATS, DB), before, "a hit is no run")
+
+untracked = server.session(DB)
+untracked.psql("SET pg_harca.track_statistics = off")
+hits, before = shared("hits"), server.psql(STATS, DB)
+untracked.psql("SELECT query_type('an item that nobody has asked for'), query_type('another such item')")
+is_((shared("hits"), server.psql(STATS, DB)), (hits, before), "with track_statistics off neither hits nor runs are counted")
+is_(server.sqlstate("SET pg_harca.track_statistics = off", DB, "nobody_special"), "42501", "which is for a superuser to say")
+untracked.close()
 
 # Settings, models and encodings that change the answer change the key.
 session = server.session(DB)
@@ -110,9 +121,25 @@ is_(shared("hits, misses, evictions, expirations"), "0|0|0|0", "stat_reset begin
 is_(server.psql("SELECT count(*) FROM harca.stat_cache; SELECT count(*) > 0 FROM harca.stat_inference", DB, user="monitor"), "2\nt", "pg_monitor sees the statistics")
 for call in ("harca.cache_reset()", "harca.stat_reset()"):
     is_([server.sqlstate(f"SELECT {call}", DB, user) for user in ("monitor", "nobody_special")], ["42501"] * 2, f"{call} is for the owner")
-for view in ("stat_cache", "stat_inference"):
+for view in ("stat_cache", "stat_inference", "stat_memory"):
     is_(server.sqlstate(f"SELECT * FROM harca.{view}", DB, "nobody_special"), "42501", f"{view} is not for everybody")
 like(server.psql("SELECT harca.prewarm()", DB, user="nobody_special"), "^query_type ", "prewarm is")
+
+# Where memory goes.
+MEMORY = "SELECT coalesce(sum(bytes), 0) FROM harca.stat_memory WHERE "
+cache_bytes, rest = (int(server.psql(f"{MEMORY} pid IS NULL AND part = '{part}'", DB)) for part in ("shared cache", "statistics"))
+is_((shared("bytes"), rest > 0), (str(cache_bytes), True), "stat_memory knows the shared parts")
+session = server.session(DB)
+pid = session.psql("SELECT pg_backend_pid()")
+session.psql("SELECT count(*) FROM classify_queries(ARRAY(SELECT 'memory ' || i FROM generate_series(1, 1000) AS i))")
+own = f"{MEMORY} pid = {pid} AND part"
+inherited, buffers = (int(server.psql(f"{own} = '{part}'", DB, user="monitor")) for part in ("session", "buffers"))
+ok(inherited < 1 << 20, f"an inherited session has cost this process next to nothing ({inherited})")
+ok(100_000 < buffers < 4 << 20, f"others see what its buffers take ({buffers})")
+session.close()
+gone = f"SELECT count(*) FROM harca.stat_memory WHERE pid = {pid}"
+server.psql(f"DO $$ BEGIN FOR i IN 1..300 LOOP EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid}); PERFORM pg_sleep(0.1), pg_stat_clear_snapshot(); END LOOP; END $$", DB)
+is_(server.psql(gone, DB), "0", "a process that has ended is not listed")
 
 # Parallel workers share it, too.
 server.psql("CREATE TABLE many AS SELECT 'what is item ' || i % 2000 AS query FROM generate_series(1, 100000) AS i; ANALYZE many", DB)
@@ -137,11 +164,13 @@ is_(shared("count(*)"), "0", "size 0: no shared cache")
 is_(server.psql(ANSWERS, DB), answers, "size 0: the same answers")
 server.configure(pg_harca__cache_size=None, shared_preload_libraries="").restart()
 if server.major >= 17:
-    is_(two_sessions("not preloaded"), answers, "not preloaded: the same answers")
+    two_sessions("not preloaded")
     server.psql("SELECT harca.stat_reset()", DB)
 else:
     is_(shared("count(*)"), "0", "not preloaded: no shared cache before PostgreSQL 17")
     is_(server.sqlstate("SELECT harca.stat_reset()", DB), "55000", "not preloaded: nothing to reset")
-    is_(server.psql(ANSWERS, DB), answers, "not preloaded: the same answers")
+is_(server.psql(TYPES, DB), types, "not preloaded: the same types")
+own = int(server.psql(f"SELECT harca.prewarm(); {MEMORY} pid = pg_backend_pid() AND part = 'session'", DB).split("\n")[-1])
+ok(4 << 20 < own < 16 << 20, f"not preloaded: a session of its own costs a process megabytes ({own})")
 server.remove()
 done()

@@ -10,6 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use harca_core::cache::{Key, LocalCache};
 use harca_core::classify::Classifier;
 use harca_core::encode::{Encoded, Encoder};
+use harca_core::feature_cache::FeatureCache;
 use harca_core::manifest::{EncoderSpec, TokenSpec};
 use harca_core::segment;
 use harca_core::session::Runtime;
@@ -45,6 +46,12 @@ fn classify(c: &mut Criterion) {
             b.iter(|| queries.iter().for_each(|q| encoder.encode(black_box(q), &mut encoded)));
         });
     }
+    let encoder = Encoder::new(&classifier.manifest().encoder).unwrap();
+    let mut features = FeatureCache::new(queries.len(), 1);
+    queries.iter().for_each(|q| features.encode(&encoder, q, &mut encoded));
+    group.bench_function("encode, from the feature cache", |b| {
+        b.iter(|| queries.iter().for_each(|q| features.encode(&encoder, black_box(q), &mut encoded)));
+    });
     group.bench_function("segment", |b| {
         b.iter(|| queries.iter().map(|q| segment::units(&segment::fold(black_box(q))).count()).sum::<usize>());
     });

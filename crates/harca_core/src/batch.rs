@@ -90,6 +90,13 @@ impl Batch {
         self.answers.len() >= MAX_TEXTS || self.ids.len() >= MAX_IDS
     }
 
+    /// Bytes that the buffers take.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Classification>() * self.answers.capacity()
+            + size_of::<Line>() * self.lines.capacity()
+            + size_of::<i32>() * (self.ids.capacity() + self.features.capacity() + self.tokens.capacity())
+    }
+
     /// Adds a text: the answer it has without the model, and what a model is to see of it, if anything.
     pub(crate) fn push(&mut self, answer: Classification, encoded: Option<&Encoded>) {
         if let Some(Encoded { features, tokens }) = encoded {
@@ -273,5 +280,8 @@ mod tests {
         assert_eq!(taken((100, 10)).0, MAX_TEXTS);
         let (texts, ids) = taken((512, 64));
         assert!(texts < MAX_TEXTS && ids < MAX_IDS + 704, "{texts} texts, {ids} ids");
+        // A buffer that grows doubles.
+        let bytes = batch.bytes();
+        assert!((size_of::<i32>() * MAX_IDS..4 << 20).contains(&bytes), "{bytes} bytes");
     }
 }

@@ -1,12 +1,15 @@
 //! From text to calibrated scores: encode, run, softmax.
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::batch::{Batch, RunReport};
 use crate::classification::{Classification, Scores};
 use crate::encode::{Encoded, Encoder};
 use crate::error::{Error, Result, one_line};
+use crate::feature_cache::FeatureCache;
 use crate::language::{self, Language};
 use crate::manifest::{Calibration, Manifest, TOKEN_IDS};
 use crate::rules;
@@ -17,6 +20,7 @@ pub struct Classifier {
     manifest: Manifest,
     encoder: Encoder,
     session: Session,
+    features: Option<Rc<RefCell<FeatureCache>>>,
     row: Encoded,
     logits: Vec<f32>,
     batch: Batch,
@@ -30,7 +34,16 @@ impl Classifier {
     /// # Errors
     /// [`Error::Manifest`], else as [`Session::build`].
     pub fn from_bytes(runtime: &Runtime, manifest: &str, model: &[u8]) -> Result<Self> {
-        Self::build(runtime, Manifest::parse(manifest)?, model)
+        Self::build(Manifest::parse(manifest)?, |manifest| Session::build(runtime, manifest, model))
+    }
+
+    /// As [`Self::from_bytes`], for a model in the ORT format, which is there sooner and copied less: see
+    /// [`Session::build_in_place`].
+    ///
+    /// # Errors
+    /// As [`Self::from_bytes`].
+    pub fn from_static(runtime: &Runtime, manifest: &str, model: &'static [u8]) -> Result<Self> {
+        Self::build(Manifest::parse(manifest)?, |manifest| Session::build_in_place(runtime, manifest, model))
     }
 
     /// The model in `folder`: `manifest.json` and the file that it names.
@@ -57,14 +70,21 @@ impl Classifier {
         let model_path = folder.join(&manifest.file);
         let model = read(&model_path, MAX_MODEL_BYTES)?;
         manifest.verify(&model).map_err(|e| Error::ModelFile { path: model_path, reason: e.to_string() })?;
-        Self::build(runtime, manifest, &model)
+        Self::build(manifest, |manifest| Session::build(runtime, manifest, &model))
     }
 
-    fn build(runtime: &Runtime, manifest: Manifest, model: &[u8]) -> Result<Self> {
+    fn build(manifest: Manifest, session: impl FnOnce(&Manifest) -> Result<Session>) -> Result<Self> {
         let encoder = Encoder::new(&manifest.encoder)?;
-        let session = Session::build(runtime, &manifest, model)?;
-        let mut classifier =
-            Self { manifest, encoder, session, row: Encoded::default(), logits: Vec::new(), batch: Batch::default() };
+        let session = session(&manifest)?;
+        let mut classifier = Self {
+            manifest,
+            encoder,
+            session,
+            features: None,
+            row: Encoded::default(),
+            logits: Vec::new(),
+            batch: Batch::default(),
+        };
         // An embedding table that is smaller than the encoder's ids fails at some query, not at the first: the highest
         // ids show it now.
         let top = |buckets: u32| i32::try_from(buckets).unwrap_or(i32::MAX);
@@ -91,6 +111,18 @@ impl Classifier {
         Ok(())
     }
 
+    /// Takes what it can of the texts to come from `features`, which other models may share.
+    pub fn share_features(&mut self, features: Rc<RefCell<FeatureCache>>) {
+        self.features = Some(features);
+    }
+
+    fn encode(&mut self, text: &str) {
+        match &self.features {
+            Some(features) => features.borrow_mut().encode(&self.encoder, text, &mut self.row),
+            None => self.encoder.encode(text, &mut self.row),
+        }
+    }
+
     /// What the model says of itself.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
@@ -106,7 +138,7 @@ impl Classifier {
         if !rules::is_searchable(text) {
             return Ok(Classification::unsearchable(&self.manifest.labels, language));
         }
-        self.encoder.encode(text, &mut self.row);
+        self.encode(text);
         self.session.run(&self.row.features, &self.row.tokens, 1, &mut self.logits)?;
         Ok(Classification::from_scores(calibrate(&self.manifest, &self.logits, 0), language))
     }
@@ -145,11 +177,12 @@ impl Classifier {
             if self.batch.is_full() {
                 break;
             }
-            let encoded = rules::is_searchable(text).then(|| {
-                self.encoder.encode(text, &mut self.row);
-                &self.row
-            });
-            self.batch.push(Classification { language: language::detect(text), ..unsearchable }, encoded);
+            let searchable = rules::is_searchable(text);
+            if searchable {
+                self.encode(text);
+            }
+            let answer = Classification { language: language::detect(text), ..unsearchable };
+            self.batch.push(answer, searchable.then_some(&self.row));
             taken += 1;
         }
         self.batch.order();
@@ -170,6 +203,12 @@ impl Classifier {
         let elapsed = start.elapsed();
         let scores = |row| calibrate(&self.manifest, &self.logits, row);
         Ok(Some(self.batch.answer(elapsed, scores)))
+    }
+
+    /// Bytes of the buffers that are kept from one text or batch to the next, without what the session itself takes.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.row.bytes() + size_of::<f32>() * self.logits.capacity() + self.batch.bytes()
     }
 
     /// The answers of the batch in the order of its texts, once no run is left; nothing before, or after an error.

@@ -35,6 +35,7 @@ mod word;
 use std::cell::Cell;
 
 use unicode_normalization::UnicodeNormalization;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
 use crate::manifest::EncoderSpec;
@@ -65,6 +66,14 @@ pub struct Encoded {
     pub tokens: Vec<i32>,
 }
 
+impl Encoded {
+    /// Bytes that the ids take, room for more included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<i32>() * (self.features.capacity() + self.tokens.capacity())
+    }
+}
+
 /// Turns text into feature ids and tokens; see the [module documentation](self).
 pub struct Encoder {
     lexicon: Lexicon,
@@ -73,6 +82,7 @@ pub struct Encoder {
     max_features: usize,
     max_chars: usize,
     tokens: Option<Sizes>,
+    identity: u64,
     scratch: Cell<Scratch>,
 }
 
@@ -116,8 +126,15 @@ impl Encoder {
             max_features: within("max_features", spec.max_features, 1, MAX_LENGTH)? as usize,
             max_chars: within("max_chars", spec.max_chars, 1, MAX_LENGTH)? as usize,
             tokens,
+            identity: xxh3_64(format!("{spec:?}").as_bytes()),
             scratch: Cell::new(Scratch::default()),
         })
+    }
+
+    /// A number that encoders have in common when they make the same of every text.
+    #[must_use]
+    pub fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// Replaces `out` by what the model sees of `text`: between one and `max_features` ids of `1..=buckets` and, where

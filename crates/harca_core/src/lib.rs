@@ -4,7 +4,7 @@
 //! [`shared_cache`] answer what was asked before (the latter after a restart as well, thanks to [`cache_dump`]),
 //! [`encode`] turns text into feature ids, [`session`] runs the model that [`manifest`] describes, and [`classify`] turns
 //! its logits into a [`classification`] with calibrated scores. [`rules`] answers alone when no model can.
-//! [`batch`] brings many texts into few runs, and [`model_stats`] counts what each model has done, and the
+//! [`feature_cache`] keeps encoded texts for a second model, [`batch`] brings many texts into few runs, and [`model_stats`] counts what each model has done, and the
 //! time of its runs in a [`histogram`]. [`fusion`] and [`segment`] serve the search that follows.
 
 pub mod batch;
@@ -14,6 +14,7 @@ pub mod classification;
 pub mod classify;
 pub mod encode;
 pub mod error;
+pub mod feature_cache;
 pub mod fusion;
 pub mod histogram;
 pub mod language;

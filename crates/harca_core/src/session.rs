@@ -67,7 +67,8 @@ impl Runtime {
     }
 
     fn open(path: &Path) -> Result<Self> {
-        let version = library::check(path)?;
+        // Held until ort has opened the library, too: to close it in between is to relocate it twice, 2 ms.
+        let (version, _library) = library::check(path)?;
         let threads = thread_count();
         let environment = ort::init_from(path)
             .map_err(|e| Error::Runtime { path: path.into(), reason: one_line(&e) })?
@@ -89,6 +90,15 @@ pub fn thread_count() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 
+/// Bytes of memory that this process alone has written, where the system tells (Linux): what it shares with a process
+/// it was forked from, or with the files it has mapped, is not among them. The kernel may be a few pages behind.
+#[must_use]
+pub fn private_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?.split_whitespace().next()?;
+    Some(1024 * kilobytes.parse::<u64>().ok()?)
+}
+
 /// A loaded graph that turns feature ids, and tokens if the manifest asks for them, into logits.
 pub struct Session {
     graph: ort::session::Session,
@@ -107,8 +117,24 @@ impl Session {
     /// [`Error::Inference`] when the runtime cannot read the graph, [`Error::ModelShape`] when the graph's input or
     /// output is not the one the manifest promises, [`Error::RuntimeUnsupported`] when building it started a thread.
     pub fn build(runtime: &Runtime, manifest: &Manifest, model: &[u8]) -> Result<Self> {
+        Self::commit(runtime, manifest, model, "0")
+    }
+
+    /// As [`Self::build`], for `model` in the ORT format: its tables are used where they lie.
+    ///
+    /// Where `model` is part of a file that is mapped, all processes share them. They should lie at a multiple of 16.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_in_place(runtime: &Runtime, manifest: &Manifest, model: &'static [u8]) -> Result<Self> {
+        Self::commit(runtime, manifest, model, "1")
+    }
+
+    fn commit(runtime: &Runtime, manifest: &Manifest, model: &[u8], in_place: &str) -> Result<Self> {
         let threads = thread_count();
         let graph = ort::session::Session::builder(&runtime.environment)
+            .and_then(|b| Ok(b.with_config_entry("session.use_ort_model_bytes_directly", in_place)?))
+            .and_then(|b| Ok(b.with_config_entry("session.use_ort_model_bytes_for_initializers", in_place)?))
             .and_then(|b| Ok(b.with_intra_threads(1)?))
             .and_then(|b| Ok(b.with_inter_threads(1)?))
             .and_then(|b| Ok(b.with_parallel_execution(false)?))

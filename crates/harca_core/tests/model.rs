@@ -86,6 +86,25 @@ fn golden_queries_get_their_types() {
 }
 
 #[test]
+fn both_forms_of_the_shipped_model_answer_alike() {
+    let folder = repository().join("models/query_type");
+    let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
+    let manifest = String::from_utf8(read("manifest.json")).unwrap();
+    let mut onnx = Classifier::from_bytes(runtime(), &manifest, &read("model.onnx")).unwrap();
+    let mut ort = Classifier::from_static(runtime(), &manifest, read("model.ort").leak()).unwrap();
+    let queries = table("quality_queries.tsv");
+    let texts: Vec<&str> = queries.iter().map(|row| row["query"].as_str()).collect();
+    let (mut expected, mut found) = (Vec::new(), Vec::new());
+    onnx.classify_batch(&texts, &mut expected).unwrap();
+    ort.classify_batch(&texts, &mut found).unwrap();
+    for ((text, expected), found) in texts.iter().zip(&expected).zip(&found) {
+        for (a, b) in expected.scores.as_slice().iter().zip(found.scores.as_slice()) {
+            assert!((a - b).abs() < 1e-4, "{text}: {a} and {b}");
+        }
+    }
+}
+
+#[test]
 fn a_batch_answers_as_single_calls_do() {
     let mut classifier = shipped();
     let queries: Vec<String> = table("quality_queries.tsv").iter().map(|row| row["query"].clone()).collect();

@@ -30,6 +30,23 @@ SELECT query_type('why does an answer grow old?');
 SELECT cache_expirations - :expirations AS expirations FROM harca.backend_status();
 RESET pg_harca.cache_ttl;
 
+-- encoded queries: kept as long as there is room for them, and good for another model of the same encoder
+SET pg_harca.local_cache_size = 0;
+SELECT query_type('東京 天気'), bytes AS buffers FROM harca.stat_memory WHERE pid = pg_backend_pid() AND part = 'buffers' \gset
+SET pg_harca.feature_cache_size = 100;
+SELECT string_agg(query_type(format(q, i)), ' ' ORDER BY i) AS types
+FROM unnest(ARRAY['router %s', 'why is router %s slow?', 'history of router %s']) WITH ORDINALITY AS given(q, i);
+SELECT bytes AS kept FROM harca.stat_memory WHERE pid = pg_backend_pid() AND part = 'buffers' \gset
+SELECT :kept > :buffers AS kept;
+SET pg_harca.model = query_type;
+SELECT string_agg(query_type(format(q, i)), ' ' ORDER BY i) AS types
+FROM unnest(ARRAY['router %s', 'why is router %s slow?', 'history of router %s']) WITH ORDINALITY AS given(q, i);
+RESET pg_harca.model;
+RESET pg_harca.feature_cache_size;
+RESET pg_harca.local_cache_size;
+SELECT query_type('東京 天気'), bytes < :kept AS given_back
+FROM harca.stat_memory WHERE pid = pg_backend_pid() AND part = 'buffers';
+
 -- what is read of a query is part of what an answer is kept under
 SET pg_harca.max_query_chars = 16;
 SELECT query_type('postgresql index why does it not work as I want it to?') AS first_16;

@@ -16,14 +16,14 @@ use crate::error::{Error, Result};
 /// optimisation level that ort sends; 1.29 and later start a telemetry thread as soon as an environment exists.
 const SUPPORTED_MINOR: std::ops::RangeInclusive<u32> = 23..=28;
 
-/// Gives the version of the library at `path` when it is safe to open.
-pub(super) fn check(path: &Path) -> Result<String> {
+/// Opens the library at `path` when that is safe, and gives its version.
+pub(super) fn check(path: &Path) -> Result<(String, Library)> {
     let fail = |reason: String| Error::Runtime { path: path.into(), reason };
     check_file(path).map_err(fail)?;
-    let version = read_version(path).map_err(fail)?;
+    let (version, library) = read_version(path).map_err(fail)?;
     let mut parts = version.split('.').map(str::parse::<u32>);
     match (parts.next(), parts.next()) {
-        (Some(Ok(1)), Some(Ok(minor))) if SUPPORTED_MINOR.contains(&minor) => Ok(version),
+        (Some(Ok(1)), Some(Ok(minor))) if SUPPORTED_MINOR.contains(&minor) => Ok((version, library)),
         _ => Err(Error::RuntimeUnsupported {
             version,
             reason: format!("versions 1.{} to 1.{} are", SUPPORTED_MINOR.start(), SUPPORTED_MINOR.end()),
@@ -67,7 +67,7 @@ fn check_file(path: &Path) -> std::result::Result<(), String> {
     Ok(())
 }
 
-fn read_version(path: &Path) -> std::result::Result<String, String> {
+fn read_version(path: &Path) -> std::result::Result<(String, Library), String> {
     // SAFETY: loading runs the library's initialisers; the path is the installed runtime or one that a superuser
     // named, and `check_file` has confirmed that the file is a complete shared library.
     let library = unsafe { Library::new(path) }.map_err(|e| e.to_string())?;
@@ -83,5 +83,6 @@ fn read_version(path: &Path) -> std::result::Result<String, String> {
         }
         CStr::from_ptr(((*table).GetVersionString)())
     };
-    version.to_str().map(str::to_owned).map_err(|_| "its version is not text".into())
+    let version = version.to_str().map_err(|_| "its version is not text")?.to_owned();
+    Ok((version, library))
 }
