@@ -21,7 +21,7 @@ use harca_core::session::{self, Runtime};
 use pgrx::pg_sys;
 
 use crate::cache::{Cache, LocalUse};
-use crate::registry::{Model, Purpose};
+use crate::registry::Model;
 use crate::shmem::Memory;
 use crate::text::{self, ServerName, ServerText};
 use crate::{error, gucs, init, preload, registry, shmem};
@@ -409,7 +409,7 @@ impl Backend {
         }
         if self.model.is_none() {
             let before = session::private_memory();
-            match preload::take().map_or_else(|| registry::open(Purpose::ThisBackend), Ok) {
+            match preload::take().map_or_else(registry::open, Ok) {
                 Ok(mut model) => {
                     self.weigh(before);
                     model.classifier.share_features(Rc::clone(&self.features));

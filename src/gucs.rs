@@ -1,12 +1,12 @@
 //! The settings of the extension, `pg_harca.*`, and typed getters for them.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
-use pgrx::{pg_guard, pg_sys};
+use pgrx::{PostgresGucEnum, pg_guard, pg_sys};
 
 use crate::init;
 
@@ -16,8 +16,20 @@ pub const BUILTIN_MODEL: &str = "builtin";
 /// The most that `pg_harca.cache_size` takes: 690 MB.
 pub const MAX_CACHE_SIZE: i32 = 10_000_000;
 
+/// Values of `pg_harca.executor`: what runs the graph of a model.
+#[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum Executor {
+    /// This extension's own code where it can, else ONNX Runtime.
+    #[name = c"auto"]
+    Auto,
+    /// ONNX Runtime, always.
+    #[name = c"onnxruntime"]
+    OnnxRuntime,
+}
+
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"builtin"));
+static EXECUTOR: GucSetting<Executor> = GucSetting::<Executor>::new(Executor::Auto);
 static ONNXRUNTIME_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static LOCAL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static FEATURE_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -58,6 +70,17 @@ pub fn define() {
             GucFlags::default(),
             None,
             Some(model_setting_assigned),
+            None,
+        );
+        GucRegistry::define_enum_guc_with_hooks(
+            c"pg_harca.executor",
+            c"What runs the graph of a model.",
+            c"\"auto\" takes the extension's own code for networks that harca_train has made, and ONNX Runtime for all else; \"onnxruntime\" always takes that.",
+            &EXECUTOR,
+            GucContext::Suset,
+            GucFlags::default(),
+            None,
+            Some(executor_assigned),
             None,
         );
         GucRegistry::define_string_guc_with_hooks(
@@ -179,6 +202,11 @@ unsafe extern "C-unwind" fn model_setting_assigned(_value: *const c_char, _extra
     MODEL_SETTINGS.fetch_add(1, Ordering::Relaxed);
 }
 
+#[pg_guard]
+unsafe extern "C-unwind" fn executor_assigned(_value: c_int, _extra: *mut c_void) {
+    MODEL_SETTINGS.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Whether the model may be used at all.
 pub fn enabled() -> bool {
     ENABLED.get()
@@ -187,6 +215,11 @@ pub fn enabled() -> bool {
 /// `pg_harca.model` as it was set.
 pub fn model() -> String {
     string(&MODEL).unwrap_or_else(|| BUILTIN_MODEL.into())
+}
+
+/// `pg_harca.executor`.
+pub fn executor() -> Executor {
+    EXECUTOR.get()
 }
 
 /// `pg_harca.onnxruntime_path`, or nothing when the installed library is to be used.

@@ -12,7 +12,7 @@ use harca_core::session::thread_count;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::registry::{self, Model, Purpose};
+use crate::registry::{self, Model};
 use crate::{error, gucs};
 
 thread_local! {
@@ -29,7 +29,7 @@ pub fn build() {
     }
     // The runtime is not even opened in a process that has other threads.
     let former = thread_count();
-    let opened = (former == Some(1)).then(|| registry::open(Purpose::AllBackends));
+    let opened = (former == Some(1)).then(registry::open);
     let report = match opened {
         Some(Ok(model)) if thread_count() == former => {
             INHERITED.with(|inherited| inherited.replace(Some(model)));

@@ -3,30 +3,15 @@
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
-use harca_core::classify::Classifier;
+use harca_core::classify::{Classifier, ModelFiles};
 use harca_core::error::Result;
 use harca_core::session::Runtime;
 
-use crate::gucs;
+use crate::gucs::{self, Executor};
 
 /// The model that travels inside the library, so that a fresh installation has no file to find.
 const BUILTIN_ONNX: &[u8] = include_bytes!("../models/query_type/model.onnx");
-static BUILTIN_ORT: &Aligned<[u8]> = &Aligned(*include_bytes!("../models/query_type/model.ort"));
 const BUILTIN_MANIFEST: &str = include_str!("../models/query_type/manifest.json");
-
-/// What a processor may read in its widest units.
-#[repr(C, align(64))]
-struct Aligned<T: ?Sized>(T);
-
-/// What a session is built for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// One process, now: the built-in model is taken from its ORT form, which is there 2 ms sooner and whose tables all
-    /// processes share.
-    ThisBackend,
-    /// All processes to come: from its ONNX form, which the runtime fits to the processor, so that a run takes 5 % less.
-    AllBackends,
-}
 
 /// File name of the ONNX Runtime library that `make install` puts into the extension's folder. The version is pinned
 /// because later ones start threads (see `harca_core::session`).
@@ -37,6 +22,7 @@ pub struct Model {
     /// The model itself.
     pub classifier: ManuallyDrop<Classifier>,
     setting: String,
+    executor: Executor,
     runtime_path: PathBuf,
     process: u32,
 }
@@ -44,7 +30,8 @@ pub struct Model {
 impl Model {
     /// Whether the settings still name this model and this runtime.
     pub fn is_chosen(&self) -> bool {
-        self.setting == gucs::model() && self.runtime_path == runtime_path()
+        let runtime = !self.classifier.takes_runtime() || self.runtime_path == runtime_path();
+        self.setting == gucs::model() && self.executor == gucs::executor() && runtime
     }
 
     /// Frees the session; one that came from the postmaster stays, as the runtime must not take apart in one process
@@ -56,19 +43,32 @@ impl Model {
     }
 }
 
-/// Loads the runtime and the model that the settings name. Takes milliseconds: call it once and keep the result.
+/// Loads the model that the settings name, and the runtime if the model takes it: that is milliseconds, so call it once
+/// and keep the result.
 ///
 /// # Errors
-/// As [`Runtime::load`] and [`Classifier::open`].
-pub fn open(purpose: Purpose) -> Result<Model> {
-    let (setting, runtime_path) = (gucs::model(), runtime_path());
-    let runtime = Runtime::load(&runtime_path)?;
-    let classifier = match model_folder(&setting) {
-        None if purpose == Purpose::ThisBackend => Classifier::from_static(runtime, BUILTIN_MANIFEST, &BUILTIN_ORT.0)?,
-        None => Classifier::from_bytes(runtime, BUILTIN_MANIFEST, BUILTIN_ONNX)?,
-        Some(folder) => Classifier::open(runtime, &folder)?,
+/// As [`ModelFiles::read`], [`Classifier::by_network`], [`Runtime::load`] and [`Classifier::by_runtime`].
+pub fn open() -> Result<Model> {
+    let (setting, executor, runtime_path) = (gucs::model(), gucs::executor(), runtime_path());
+    let files = match model_folder(&setting) {
+        None => ModelFiles::of_program(BUILTIN_MANIFEST, BUILTIN_ONNX)?,
+        Some(folder) => ModelFiles::read(&folder)?,
     };
-    Ok(Model { classifier: ManuallyDrop::new(classifier), setting, runtime_path, process: std::process::id() })
+    let network = match executor {
+        Executor::Auto => Classifier::by_network(&files)?,
+        Executor::OnnxRuntime => None,
+    };
+    let classifier = match network {
+        Some(classifier) => classifier,
+        None => Classifier::by_runtime(&files, Runtime::load(&runtime_path)?)?,
+    };
+    Ok(Model {
+        classifier: ManuallyDrop::new(classifier),
+        setting,
+        executor,
+        runtime_path,
+        process: std::process::id(),
+    })
 }
 
 /// Where the runtime is looked for.

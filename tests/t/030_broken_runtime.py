@@ -17,6 +17,8 @@ server.psql(f"DROP DATABASE IF EXISTS {DB} WITH (FORCE)")
 server.psql(f"DROP ROLE IF EXISTS {ROLE}; CREATE ROLE {ROLE} LOGIN")
 server.psql(f"CREATE DATABASE {DB}")
 server.psql("CREATE EXTENSION pg_harca CASCADE", DB)
+# The built-in model does without the runtime unless it is told otherwise.
+server.psql(f"ALTER DATABASE {DB} SET pg_harca.executor = onnxruntime")
 
 good = Path(server.psql("SELECT runtime_path FROM harca.backend_status()", DB))
 folder = server.folder / "runtimes"

@@ -36,6 +36,7 @@ def prepare(server):
     server.psql(f"DROP DATABASE IF EXISTS {DB} WITH (FORCE)")
     server.psql(f"CREATE DATABASE {DB}")
     server.psql("CREATE EXTENSION pg_harca CASCADE", DB)
+    server.psql(f"ALTER DATABASE {DB} SET pg_harca.executor = onnxruntime")
     server.psql(
         "CREATE TABLE batch AS SELECT array_agg('how do I find report ' || i) AS queries FROM generate_series(1, 100000) AS i", DB
     )
@@ -61,7 +62,7 @@ def postmaster(server, kind, runtime):
 
 server = Server.attach()
 prepare(server)
-own = Server(f"test-memory-{os.getpid()}")
+own = Server(f"test-memory-{os.getpid()}", settings={"pg_harca.executor": "onnxruntime"})
 own.start()
 prepare(own)
 stays_single(own, "loaded on demand")

@@ -12,7 +12,7 @@ from harness import Server, done, is_, like, ok  # noqa: E402
 
 DB = "harca_warm"
 CYCLES = 1000
-server = Server(f"test-warm-{os.getpid()}", settings={"shared_preload_libraries": "pg_harca"})
+server = Server(f"test-warm-{os.getpid()}", settings={"shared_preload_libraries": "pg_harca", "pg_harca.executor": "onnxruntime"})
 server.start()
 server.psql(f"CREATE DATABASE {DB}")
 server.psql("CREATE EXTENSION pg_harca CASCADE", DB)

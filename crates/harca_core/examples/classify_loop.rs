@@ -2,16 +2,17 @@
 //!
 //! `classify_loop [--labels] MODEL_FOLDER QUERIES`, with one query a line in the file, prints one line of JSON:
 //! nanoseconds a query of encode + run alone, of the whole of `Classifier::classify`, and of its batches of 64; then the
-//! answers, a label a line, for whoever times to compare. With `--labels` it prints the answers alone. The runtime is
-//! found as in `tests/model.rs`.
+//! answers, a label a line, for whoever times to compare. With `--labels` it prints the answers alone. As the extension
+//! does, it takes ONNX Runtime, found as in `tests/model.rs`, for graphs that are no network of `harca_train`.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use harca_core::classify::Classifier;
+use harca_core::classify::{Classifier, ModelFiles};
 use harca_core::encode::{Encoded, Encoder};
+use harca_core::network::Network;
 use harca_core::session::{Runtime, Session};
 
 const BATCH: usize = 64;
@@ -39,9 +40,12 @@ fn run() -> Result<(), Box<dyn Error>> {
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.build/onnxruntime/libonnxruntime.so.1.24.4"),
         PathBuf::from,
     );
-    let runtime = Runtime::load(&library)?;
     let folder = Path::new(folder);
-    let mut classifier = Classifier::open(runtime, folder)?;
+    let files = ModelFiles::read(folder)?;
+    let mut classifier = match Classifier::by_network(&files)? {
+        Some(classifier) => classifier,
+        None => Classifier::by_runtime(&files, Runtime::load(&library)?)?,
+    };
     let text = std::fs::read_to_string(file)?;
     let queries: Vec<&str> = text.lines().collect();
     if queries.is_empty() {
@@ -77,18 +81,26 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     let manifest = classifier.manifest();
     let encoder = Encoder::new(&manifest.encoder)?;
-    let mut session = Session::build(runtime, manifest, &std::fs::read(folder.join(&manifest.file))?)?;
+    let graph = std::fs::read(folder.join(&manifest.file))?;
+    type Run = dyn FnMut(&Encoded, &mut Vec<f32>) -> harca_core::error::Result<()>;
+    let mut run: Box<Run> = if classifier.takes_runtime() {
+        let mut session = Session::build(Runtime::load(&library)?, manifest, &graph)?;
+        Box::new(move |row, logits| session.run(&row.features, &row.tokens, 1, logits))
+    } else {
+        let mut network = Network::read(graph.into()).ok_or("the graph is no network")?;
+        Box::new(move |row, logits| network.run(&row.features, &row.tokens, 1, logits))
+    };
     let (mut row, mut logits) = (Encoded::default(), Vec::new());
     let mut encode_run = || -> Result<f64, Box<dyn Error>> {
         let started = Instant::now();
         for query in &queries {
             encoder.encode(query, &mut row);
-            session.run(&row.features, &row.tokens, 1, &mut logits)?;
+            run(&row, &mut logits)?;
             std::hint::black_box(&logits);
         }
         Ok(per_query(started))
     };
-    // A session of its own: the first pass warms it.
+    // An executor of its own: the first pass warms it.
     encode_run()?;
     let encode_run_ns = encode_run()?;
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::batch::{Batch, RunReport};
 use crate::classification::{Classification, Scores};
 use crate::encode::{Encoded, Encoder};
@@ -12,45 +14,56 @@ use crate::error::{Error, Result, one_line};
 use crate::feature_cache::FeatureCache;
 use crate::language::{self, Language};
 use crate::manifest::{Calibration, Manifest, TOKEN_IDS};
+use crate::network::Network;
 use crate::rules;
 use crate::session::{Runtime, Session};
 
-/// A model ready to answer: its manifest, its encoder and its session.
+/// A model ready to answer: its manifest, its encoder, and what runs its graph.
 pub struct Classifier {
     manifest: Manifest,
     encoder: Encoder,
-    session: Session,
+    executor: Executor,
     features: Option<Rc<RefCell<FeatureCache>>>,
     row: Encoded,
     logits: Vec<f32>,
     batch: Batch,
 }
 
-impl Classifier {
-    /// The model whose manifest and graph are at hand, such as one compiled into a program.
-    ///
-    /// The SHA-256 is not checked: [`Manifest::verify`] does that for bytes of doubtful origin.
-    ///
-    /// # Errors
-    /// [`Error::Manifest`], else as [`Session::build`].
-    pub fn from_bytes(runtime: &Runtime, manifest: &str, model: &[u8]) -> Result<Self> {
-        Self::build(Manifest::parse(manifest)?, |manifest| Session::build(runtime, manifest, model))
-    }
+/// What runs the graph of a model.
+enum Executor {
+    Network(Box<Network>),
+    Session(Session),
+}
 
-    /// As [`Self::from_bytes`], for a model in the ORT format, which is there sooner and copied less: see
-    /// [`Session::build_in_place`].
+impl Executor {
+    fn run(&mut self, features: &[i32], tokens: &[i32], rows: usize, logits: &mut Vec<f32>) -> Result<()> {
+        match self {
+            Self::Network(network) => network.run(features, tokens, rows, logits),
+            Self::Session(session) => session.run(features, tokens, rows, logits),
+        }
+    }
+}
+
+/// A manifest and the graph that it describes, checked against each other by their digest.
+pub struct ModelFiles {
+    manifest: Manifest,
+    graph: Bytes,
+}
+
+impl ModelFiles {
+    /// A model compiled into the program; its digest is not checked.
     ///
     /// # Errors
-    /// As [`Self::from_bytes`].
-    pub fn from_static(runtime: &Runtime, manifest: &str, model: &'static [u8]) -> Result<Self> {
-        Self::build(Manifest::parse(manifest)?, |manifest| Session::build_in_place(runtime, manifest, model))
+    /// [`Error::Manifest`].
+    pub fn of_program(manifest: &str, graph: &'static [u8]) -> Result<Self> {
+        Ok(Self { manifest: Manifest::parse(manifest)?, graph: Bytes::from_static(graph) })
     }
 
     /// The model in `folder`: `manifest.json` and the file that it names.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] when a file is missing or not the one the manifest describes, else as [`Session::build`].
-    pub fn open(runtime: &Runtime, folder: &Path) -> Result<Self> {
+    /// [`Error::Manifest`], or [`Error::ModelFile`] when a file is missing or not the one the manifest describes.
+    pub fn read(folder: &Path) -> Result<Self> {
         let manifest_path = folder.join("manifest.json");
         let read = |path: &Path, most: u64| {
             let fail = |reason: String| Error::ModelFile { path: path.into(), reason };
@@ -67,19 +80,68 @@ impl Classifier {
         let json = String::from_utf8(read(&manifest_path, MAX_MANIFEST_BYTES)?)
             .map_err(|_| Error::ModelFile { path: manifest_path, reason: "it is not UTF-8".into() })?;
         let manifest = Manifest::parse(&json)?;
-        let model_path = folder.join(&manifest.file);
-        let model = read(&model_path, MAX_MODEL_BYTES)?;
-        manifest.verify(&model).map_err(|e| Error::ModelFile { path: model_path, reason: e.to_string() })?;
-        Self::build(manifest, |manifest| Session::build(runtime, manifest, &model))
+        let path = folder.join(&manifest.file);
+        let graph = read(&path, MAX_MODEL_BYTES)?;
+        manifest.verify(&graph).map_err(|e| Error::ModelFile { path, reason: e.to_string() })?;
+        Ok(Self { manifest, graph: graph.into() })
+    }
+}
+
+impl Classifier {
+    /// The model of `files` if it is a [`Network`]; `None` where it takes ONNX Runtime.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] for an encoder that is not known, [`Error::ModelShape`] when the graph does not fit the encoder
+    /// or does not know the answers that its manifest promises.
+    pub fn by_network(files: &ModelFiles) -> Result<Option<Self>> {
+        let ModelFiles { manifest, graph } = files;
+        let names = (manifest.input.name.as_str(), manifest.output.name.as_str());
+        if manifest.encoder.tokens.is_none() || names != ("features", "logits") {
+            return Ok(None);
+        }
+        let network = Network::read(graph.clone()).filter(|network| network.labels() == manifest.labels.len());
+        network.map(|network| Self::build(manifest.clone(), Executor::Network(Box::new(network)))).transpose()
     }
 
-    fn build(manifest: Manifest, session: impl FnOnce(&Manifest) -> Result<Session>) -> Result<Self> {
+    /// The model of `files`, run by ONNX Runtime.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] for an encoder that is not known, [`Error::ModelShape`] when the graph does not know the
+    /// answers that its manifest promises, else as [`Session::build`].
+    pub fn by_runtime(files: &ModelFiles, runtime: &Runtime) -> Result<Self> {
+        let ModelFiles { manifest, graph } = files;
+        Self::build(manifest.clone(), Executor::Session(Session::build(runtime, manifest, graph)?))
+    }
+
+    /// [`Self::by_runtime`] for a manifest and a graph at hand; the digest is not checked.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`], else as [`Self::by_runtime`].
+    pub fn from_bytes(runtime: &Runtime, manifest: &str, model: &[u8]) -> Result<Self> {
+        let files = ModelFiles { manifest: Manifest::parse(manifest)?, graph: Bytes::copy_from_slice(model) };
+        Self::by_runtime(&files, runtime)
+    }
+
+    /// [`Self::by_runtime`] for the model in `folder`.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::read`] and [`Self::by_runtime`].
+    pub fn open(runtime: &Runtime, folder: &Path) -> Result<Self> {
+        Self::by_runtime(&ModelFiles::read(folder)?, runtime)
+    }
+
+    /// Whether ONNX Runtime runs the model.
+    #[must_use]
+    pub fn takes_runtime(&self) -> bool {
+        matches!(self.executor, Executor::Session(_))
+    }
+
+    fn build(manifest: Manifest, executor: Executor) -> Result<Self> {
         let encoder = Encoder::new(&manifest.encoder)?;
-        let session = session(&manifest)?;
         let mut classifier = Self {
             manifest,
             encoder,
-            session,
+            executor,
             features: None,
             row: Encoded::default(),
             logits: Vec::new(),
@@ -90,7 +152,7 @@ impl Classifier {
         let top = |buckets: u32| i32::try_from(buckets).unwrap_or(i32::MAX);
         let spec = &classifier.manifest.encoder;
         let tokens: Vec<i32> = spec.tokens.iter().flat_map(|tokens| [top(tokens.buckets); TOKEN_IDS]).collect();
-        classifier.session.run(&[top(spec.buckets)], &tokens, 1, &mut classifier.logits)?;
+        classifier.executor.run(&[top(spec.buckets)], &tokens, 1, &mut classifier.logits)?;
         classifier.check_golden_queries()?;
         Ok(classifier)
     }
@@ -139,7 +201,7 @@ impl Classifier {
             return Ok(Classification::unsearchable(&self.manifest.labels, language));
         }
         self.encode(text);
-        self.session.run(&self.row.features, &self.row.tokens, 1, &mut self.logits)?;
+        self.executor.run(&self.row.features, &self.row.tokens, 1, &mut self.logits)?;
         Ok(Classification::from_scores(calibrate(&self.manifest, &self.logits, 0), language))
     }
 
@@ -196,7 +258,7 @@ impl Classifier {
     pub fn next_run(&mut self) -> Result<Option<RunReport>> {
         let Some(run) = self.batch.cut() else { return Ok(None) };
         let start = Instant::now();
-        if let Err(error) = self.session.run(run.features, run.tokens, run.rows, &mut self.logits) {
+        if let Err(error) = self.executor.run(run.features, run.tokens, run.rows, &mut self.logits) {
             self.batch.abandon();
             return Err(error);
         }

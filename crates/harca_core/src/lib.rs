@@ -2,10 +2,11 @@
 //!
 //! The path of a query: [`rules::is_searchable`] sorts out what holds nothing to search for, [`cache`] and
 //! [`shared_cache`] answer what was asked before (the latter after a restart as well, thanks to [`cache_dump`]),
-//! [`encode`] turns text into feature ids, [`session`] runs the model that [`manifest`] describes, and [`classify`] turns
-//! its logits into a [`classification`] with calibrated scores. [`rules`] answers alone when no model can.
-//! [`feature_cache`] keeps encoded texts for a second model, [`batch`] brings many texts into few runs, and [`model_stats`] counts what each model has done, and the
-//! time of its runs in a [`histogram`]. [`fusion`] and [`segment`] serve the search that follows.
+//! [`encode`] turns text into feature ids, [`network`] or, for graphs of other kinds, [`session`] runs the model that
+//! [`manifest`] describes, and [`classify`] turns its logits into a [`classification`] with calibrated scores. [`rules`]
+//! answers alone when no model can. [`feature_cache`] keeps encoded texts for a second model, [`batch`] brings many texts
+//! into few runs, and [`model_stats`] counts what each model has done, and the time of its runs in a [`histogram`].
+//! [`fusion`] and [`segment`] serve the search that follows.
 
 pub mod batch;
 pub mod cache;
@@ -20,6 +21,7 @@ pub mod histogram;
 pub mod language;
 pub mod manifest;
 pub mod model_stats;
+pub mod network;
 pub mod rules;
 pub mod segment;
 pub mod session;

@@ -117,24 +117,8 @@ impl Session {
     /// [`Error::Inference`] when the runtime cannot read the graph, [`Error::ModelShape`] when the graph's input or
     /// output is not the one the manifest promises, [`Error::RuntimeUnsupported`] when building it started a thread.
     pub fn build(runtime: &Runtime, manifest: &Manifest, model: &[u8]) -> Result<Self> {
-        Self::commit(runtime, manifest, model, "0")
-    }
-
-    /// As [`Self::build`], for `model` in the ORT format: its tables are used where they lie.
-    ///
-    /// Where `model` is part of a file that is mapped, all processes share them. They should lie at a multiple of 16.
-    ///
-    /// # Errors
-    /// As [`Self::build`].
-    pub fn build_in_place(runtime: &Runtime, manifest: &Manifest, model: &'static [u8]) -> Result<Self> {
-        Self::commit(runtime, manifest, model, "1")
-    }
-
-    fn commit(runtime: &Runtime, manifest: &Manifest, model: &[u8], in_place: &str) -> Result<Self> {
         let threads = thread_count();
         let graph = ort::session::Session::builder(&runtime.environment)
-            .and_then(|b| Ok(b.with_config_entry("session.use_ort_model_bytes_directly", in_place)?))
-            .and_then(|b| Ok(b.with_config_entry("session.use_ort_model_bytes_for_initializers", in_place)?))
             .and_then(|b| Ok(b.with_intra_threads(1)?))
             .and_then(|b| Ok(b.with_inter_threads(1)?))
             .and_then(|b| Ok(b.with_parallel_execution(false)?))

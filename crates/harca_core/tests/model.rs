@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use harca_core::batch::MAX_TEXTS;
-use harca_core::classify::Classifier;
+use harca_core::classify::{Classifier, ModelFiles};
 use harca_core::error::Error;
 use harca_core::rules::is_searchable;
 use harca_core::session::Runtime;
@@ -23,7 +23,7 @@ fn runtime() -> &'static Runtime {
 }
 
 fn shipped() -> Classifier {
-    Classifier::open(runtime(), &repository().join("models/query_type")).unwrap()
+    Classifier::by_network(&ModelFiles::read(&repository().join("models/query_type")).unwrap()).unwrap().unwrap()
 }
 
 /// Rows of a tab-separated file with a header line, as maps from column to value.
@@ -86,20 +86,15 @@ fn golden_queries_get_their_types() {
 }
 
 #[test]
-fn both_forms_of_the_shipped_model_answer_alike() {
-    let folder = repository().join("models/query_type");
-    let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
-    let manifest = String::from_utf8(read("manifest.json")).unwrap();
-    let mut onnx = Classifier::from_bytes(runtime(), &manifest, &read("model.onnx")).unwrap();
-    let mut ort = Classifier::from_static(runtime(), &manifest, read("model.ort").leak()).unwrap();
-    let queries = table("quality_queries.tsv");
-    let texts: Vec<&str> = queries.iter().map(|row| row["query"].as_str()).collect();
-    let (mut expected, mut found) = (Vec::new(), Vec::new());
-    onnx.classify_batch(&texts, &mut expected).unwrap();
-    ort.classify_batch(&texts, &mut found).unwrap();
-    for ((text, expected), found) in texts.iter().zip(&expected).zip(&found) {
-        for (a, b) in expected.scores.as_slice().iter().zip(found.scores.as_slice()) {
-            assert!((a - b).abs() < 1e-4, "{text}: {a} and {b}");
+fn the_shipped_model_answers_alike_with_and_without_onnx_runtime() {
+    let files = ModelFiles::read(&repository().join("models/query_type")).unwrap();
+    let (mut network, mut session) =
+        (Classifier::by_network(&files).unwrap().unwrap(), Classifier::by_runtime(&files, runtime()).unwrap());
+    assert!(session.takes_runtime() && !network.takes_runtime());
+    for row in table("quality_queries.tsv") {
+        let (found, expected) = (network.classify(&row["query"]).unwrap(), session.classify(&row["query"]).unwrap());
+        for (a, b) in found.scores.as_slice().iter().zip(expected.scores.as_slice()) {
+            assert!((a - b).abs() < 1e-4, "{}: {a} and {b}", row["query"]);
         }
     }
 }
