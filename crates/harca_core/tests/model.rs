@@ -23,6 +23,8 @@ fn runtime() -> &'static Runtime {
 }
 
 fn shipped() -> Classifier {
+    // The runtime counts threads while it is loaded: every test begins with it, so that none ends or begins meanwhile.
+    runtime();
     Classifier::by_network(&ModelFiles::read(&repository().join("models/query_type")).unwrap()).unwrap().unwrap()
 }
 
@@ -87,6 +89,7 @@ fn golden_queries_get_their_types() {
 
 #[test]
 fn the_shipped_model_answers_alike_with_and_without_onnx_runtime() {
+    runtime();
     let files = ModelFiles::read(&repository().join("models/query_type")).unwrap();
     let (mut network, mut session) =
         (Classifier::by_network(&files).unwrap().unwrap(), Classifier::by_runtime(&files, runtime()).unwrap());
@@ -181,6 +184,7 @@ fn any_input_is_answered() {
 
 #[test]
 fn a_broken_model_is_an_error_that_says_what_is_wrong() {
+    runtime();
     let folder = std::env::temp_dir().join(format!("harca_model_{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let manifest = std::fs::read_to_string(repository().join("models/query_type/manifest.json")).unwrap();
