@@ -1,6 +1,6 @@
 //! What a classification costs without a server: encoding, a single run, a batch, a hit. Answers are checked first.
 //!
-//! `cargo bench -p harca_core`; the runtime is found as in `tests/model.rs`.
+//! `cargo bench -p harca_core`; the runtime is found as in `tests/onnxruntime`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::hint::black_box;

@@ -3,7 +3,7 @@
 //! `classify_loop [--labels] MODEL_FOLDER QUERIES`, with one query a line in the file, prints one line of JSON:
 //! nanoseconds a query of encode + run alone, of the whole of `Classifier::classify`, and of its batches of 64; then the
 //! answers, a label a line, for whoever times to compare. With `--labels` it prints the answers alone. As the extension
-//! does, it takes ONNX Runtime, found as in `tests/model.rs`, for graphs that are no network of `harca_train`.
+//! does, it takes ONNX Runtime, found as in `tests/onnxruntime`, for graphs that are no network of `harca_train`.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

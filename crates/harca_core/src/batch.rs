@@ -1,8 +1,8 @@
 //! Many texts in few runs of a session, each of texts of like length; [`Classifier::begin_batch`] is its door.
 //!
 //! By ONNX Runtime, a run of a small graph costs a fixed sum, 19 µs for the 52 nodes of the shipped model, and then so
-//! much for each text and each of its padded ids. Texts are therefore ordered by length before they are cut into runs, so that little
-//! is padding, and a run is as large as the caches bear, which the batches find out as they go.
+//! much for each text and each of its padded ids. Texts are therefore ordered by length before they are cut into runs,
+//! so that little is padding, and a run is as large as the caches bear, which the batches find out as they go.
 //!
 //! [`Classifier::begin_batch`]: crate::classify::Classifier::begin_batch
 

@@ -1,26 +1,15 @@
 //! The shipped model through the real runtime: its contract, its quality on queries written here, its failures.
-//!
-//! The runtime is the file that HARCA_ONNXRUNTIME names, or the one that scripts/setup_onnxruntime.sh has fetched.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod onnxruntime;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use harca_core::batch::MAX_TEXTS;
 use harca_core::classify::{Classifier, ModelFiles};
 use harca_core::error::Error;
 use harca_core::rules::is_searchable;
-use harca_core::session::Runtime;
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn runtime() -> &'static Runtime {
-    let path = std::env::var_os("HARCA_ONNXRUNTIME")
-        .map_or_else(|| repository().join(".build/onnxruntime/libonnxruntime.so.1.24.4"), PathBuf::from);
-    Runtime::load(&path).expect("run scripts/setup_onnxruntime.sh first")
-}
+use onnxruntime::{repository, runtime};
 
 fn shipped() -> Classifier {
     // The runtime counts threads while it is loaded: every test begins with it, so that none ends or begins meanwhile.

@@ -1,25 +1,16 @@
 //! Networks that are run without ONNX Runtime, beside ONNX Runtime on the same file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::{Path, PathBuf};
+mod onnxruntime;
 
 use bytes::Bytes;
 use harca_core::encode::{Encoded, Encoder};
 use harca_core::error::Error;
 use harca_core::manifest::{Manifest, TOKEN_IDS};
 use harca_core::network::Network;
-use harca_core::session::{Runtime, Session};
+use harca_core::session::Session;
+use onnxruntime::{repository, runtime};
 use proptest::prelude::*;
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn runtime() -> &'static Runtime {
-    let path = std::env::var_os("HARCA_ONNXRUNTIME")
-        .map_or_else(|| repository().join(".build/onnxruntime/libonnxruntime.so.1.24.4"), PathBuf::from);
-    Runtime::load(&path).expect("run scripts/setup_onnxruntime.sh first")
-}
 
 struct Both {
     manifest: Manifest,

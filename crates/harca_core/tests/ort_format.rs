@@ -4,11 +4,14 @@
 //! operator fused that plain ONNX lacks. Both are rebuilt and compared in `models/training/tests/test_convert.py`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::{Path, PathBuf};
+mod onnxruntime;
+
+use std::path::Path;
 
 use harca_core::classify::Classifier;
 use harca_core::error::Error;
-use harca_core::session::{self, Runtime};
+use harca_core::session;
+use onnxruntime::runtime;
 
 fn data(file: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)).unwrap()
@@ -16,12 +19,8 @@ fn data(file: &str) -> Vec<u8> {
 
 #[test]
 fn a_model_in_the_ort_format_answers_as_the_onnx_file_does() {
-    let library = std::env::var_os("HARCA_ONNXRUNTIME").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.build/onnxruntime/libonnxruntime.so.1.24.4"),
-        PathBuf::from,
-    );
     let threads = session::thread_count().expect("this system tells");
-    let runtime = Runtime::load(&library).expect("run scripts/setup_onnxruntime.sh first");
+    let runtime = runtime();
     let manifest = serde_json::json!({
         "format": 1, "name": "count", "version": "1", "labels": ["short", "long"],
         "encoder": {"id": harca_core::encode::ENCODER_ID, "buckets": 1024, "max_features": 64, "max_chars": 64},

@@ -24,14 +24,16 @@
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::{Path, PathBuf};
+mod onnxruntime;
+
+use std::path::Path;
 
 use harca_core::classification::Classification;
 use harca_core::classify::Classifier;
 use harca_core::encode::{ENCODER_ID, Encoded, Encoder};
 use harca_core::error::Error;
 use harca_core::manifest::{Manifest, TOKEN_IDS};
-use harca_core::session::Runtime;
+use onnxruntime::runtime;
 
 /// Keeps the scores of counts apart: a softmax over the counts themselves would be 0 and 1.
 const TEMPERATURE: f32 = 16.0;
@@ -43,14 +45,6 @@ const TEXTS: [&str; 5] = [
     "2 words",
     "a b c d e f g h i j k l m n o p q r s t u v w",
 ];
-
-fn runtime() -> &'static Runtime {
-    let library = std::env::var_os("HARCA_ONNXRUNTIME").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.build/onnxruntime/libonnxruntime.so.1.24.4"),
-        PathBuf::from,
-    );
-    Runtime::load(&library).expect("run scripts/setup_onnxruntime.sh first")
-}
 
 fn manifest(token_buckets: Option<u32>) -> String {
     let mut manifest = serde_json::json!({
