@@ -118,6 +118,8 @@ struct Backend {
     settings: u64,
     /// What the runtime and the model have added to the memory of this process, in bytes.
     session_bytes: u64,
+    /// What the other processes were told last.
+    told: Option<Memory>,
     /// Identity of the model and all that an answer depends on beside the text; part of every cache key.
     seed: u64,
     warned: Vec<String>,
@@ -248,6 +250,7 @@ impl Backend {
             failure: None,
             settings: gucs::model_settings_version(),
             session_bytes: 0,
+            told: None,
             seed: 0,
             warned: Vec::new(),
             pending_warning: None,
@@ -366,9 +369,13 @@ impl Backend {
         }
     }
 
-    fn tell_memory(&self) {
-        if let Some(shared) = shmem::attach() {
-            shared.tell(self.memory());
+    fn tell_memory(&mut self) {
+        let memory = self.memory();
+        if self.told != Some(memory)
+            && let Some(shared) = shmem::attach()
+        {
+            shared.tell(memory);
+            self.told = Some(memory);
         }
     }
 

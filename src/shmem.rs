@@ -48,7 +48,7 @@ const EVENTS: usize = 4;
 pub type Counts = [u64; EVENTS];
 
 /// What a process keeps in memory of its own, in bytes.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Memory {
     /// The runtime and the session: what loading them has added to the process.
     pub session: u64,

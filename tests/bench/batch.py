@@ -9,10 +9,11 @@ ANSWERS = "SELECT query_type FROM classify_queries((SELECT array_agg(q ORDER BY 
 
 
 def measure(bench):
-    """Fills in the requirement on batches."""
+    """Fills in the requirements on batches."""
     size = bench.sizes
     server = bench.servers.preloaded()
-    sessions = {"": connect(server)}
+    runtime = ", ONNX Runtime"
+    sessions = {"": connect(server), runtime: connect(server, executor="onnxruntime")}
     if "batch_size" in bench.features.settings:
         sessions |= {f", batch_size {n}": connect(server, batch_size=n) for n in (1, 16, 64, 256)}
     for session in sessions.values():
@@ -34,11 +35,12 @@ def measure(bench):
 
         return run
 
-    variants = {"single calls": timed(sessions[""], SINGLE)}
+    variants = {f"single calls{name}": timed(sessions[name], SINGLE) for name in ("", runtime)}
     variants |= {f"classify_queries{name}": timed(session, BATCH) for name, session in sessions.items()}
     seconds = interleaved(size.rounds, variants)
     typical = medians(seconds)
-    bench.report.measured("batch", typical["classify_queries"] / typical["single calls"])
+    for key, name in (("batch", ""), ("batch_runtime", runtime)):
+        bench.report.measured(key, typical[f"classify_queries{name}"] / typical[f"single calls{name}"])
     bench.costs["classify_queries, miss"] = 1e6 * typical["classify_queries"] / size.batch
     bench.report.timings(
         f"Batches of {size.batch:,} new queries", seconds, dict.fromkeys(seconds, size.batch),

@@ -18,6 +18,7 @@ REQUIREMENTS = {
     "plpython_miss": ("PL/Python ÷ a miss", "≥", 5, "×"),
     "plpython_hit": ("PL/Python ÷ a hit", "≥", 40, "×"),
     "batch": ("1,000 new queries through `classify_queries` ÷ single misses, per query", "≤", 0.35, "×"),
+    "batch_runtime": ("the same, when ONNX Runtime runs the model", "≤", 0.35, "×"),
     "first_call_preload": ("first call in a new connection above an empty function's, with preload", "≤", 1, "ms"),
     "first_call_plain": ("first call in a new connection above an empty function's, without preload", "≤", 15, "ms"),
     "memory_preload": ("private memory that the first call adds, with preload", "≤", 0.3, "MB"),

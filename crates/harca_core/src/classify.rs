@@ -22,20 +22,20 @@ use crate::session::{Runtime, Session};
 pub struct Classifier {
     manifest: Manifest,
     encoder: Encoder,
-    executor: Executor,
+    graph: Graph,
     features: Option<Rc<RefCell<FeatureCache>>>,
     row: Encoded,
     logits: Vec<f32>,
     batch: Batch,
 }
 
-/// What runs the graph of a model.
-enum Executor {
+/// The graph of a model, ready to run.
+enum Graph {
     Network(Box<Network>),
     Session(Session),
 }
 
-impl Executor {
+impl Graph {
     fn run(&mut self, features: &[i32], tokens: &[i32], rows: usize, logits: &mut Vec<f32>) -> Result<()> {
         match self {
             Self::Network(network) => network.run(features, tokens, rows, logits),
@@ -100,7 +100,7 @@ impl Classifier {
             return Ok(None);
         }
         let network = Network::read(graph.clone()).filter(|network| network.labels() == manifest.labels.len());
-        network.map(|network| Self::build(manifest.clone(), Executor::Network(Box::new(network)))).transpose()
+        network.map(|network| Self::build(manifest.clone(), Graph::Network(Box::new(network)))).transpose()
     }
 
     /// The model of `files`, run by ONNX Runtime.
@@ -110,7 +110,7 @@ impl Classifier {
     /// answers that its manifest promises, else as [`Session::build`].
     pub fn by_runtime(files: &ModelFiles, runtime: &Runtime) -> Result<Self> {
         let ModelFiles { manifest, graph } = files;
-        Self::build(manifest.clone(), Executor::Session(Session::build(runtime, manifest, graph)?))
+        Self::build(manifest.clone(), Graph::Session(Session::build(runtime, manifest, graph)?))
     }
 
     /// [`Self::by_runtime`] for a manifest and a graph at hand; the digest is not checked.
@@ -133,15 +133,15 @@ impl Classifier {
     /// Whether ONNX Runtime runs the model.
     #[must_use]
     pub fn takes_runtime(&self) -> bool {
-        matches!(self.executor, Executor::Session(_))
+        matches!(self.graph, Graph::Session(_))
     }
 
-    fn build(manifest: Manifest, executor: Executor) -> Result<Self> {
+    fn build(manifest: Manifest, graph: Graph) -> Result<Self> {
         let encoder = Encoder::new(&manifest.encoder)?;
         let mut classifier = Self {
             manifest,
             encoder,
-            executor,
+            graph,
             features: None,
             row: Encoded::default(),
             logits: Vec::new(),
@@ -152,7 +152,7 @@ impl Classifier {
         let top = |buckets: u32| i32::try_from(buckets).unwrap_or(i32::MAX);
         let spec = &classifier.manifest.encoder;
         let tokens: Vec<i32> = spec.tokens.iter().flat_map(|tokens| [top(tokens.buckets); TOKEN_IDS]).collect();
-        classifier.executor.run(&[top(spec.buckets)], &tokens, 1, &mut classifier.logits)?;
+        classifier.graph.run(&[top(spec.buckets)], &tokens, 1, &mut classifier.logits)?;
         classifier.check_golden_queries()?;
         Ok(classifier)
     }
@@ -201,7 +201,7 @@ impl Classifier {
             return Ok(Classification::unsearchable(&self.manifest.labels, language));
         }
         self.encode(text);
-        self.executor.run(&self.row.features, &self.row.tokens, 1, &mut self.logits)?;
+        self.graph.run(&self.row.features, &self.row.tokens, 1, &mut self.logits)?;
         Ok(Classification::from_scores(calibrate(&self.manifest, &self.logits, 0), language))
     }
 
@@ -258,7 +258,7 @@ impl Classifier {
     pub fn next_run(&mut self) -> Result<Option<RunReport>> {
         let Some(run) = self.batch.cut() else { return Ok(None) };
         let start = Instant::now();
-        if let Err(error) = self.executor.run(run.features, run.tokens, run.rows, &mut self.logits) {
+        if let Err(error) = self.graph.run(run.features, run.tokens, run.rows, &mut self.logits) {
             self.batch.abandon();
             return Err(error);
         }

@@ -42,6 +42,7 @@ struct Layers {
 /// What lies between the layers of one text.
 #[derive(Default)]
 struct Buffers {
+    starts: Vec<usize>,
     sums: Vec<f32>,
     present: Vec<bool>,
     lines: Vec<f32>,
@@ -114,19 +115,15 @@ impl Network {
 }
 
 /// Computes the logits of one text. Wider registers hold more sums at once; each sum is the same in all versions, as
-/// Rust never joins a product and a sum into one rounding.
-#[multiversion(targets("x86_64+avx2", "x86_64+avx"))]
+/// Rust never joins a product and a sum into one rounding. What is called from here is inlined, and closures are kept to
+/// where they are too: code of its own would be for narrow registers.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "x86_64+avx"))]
 fn forward(layers: &Layers, buffers: &mut Buffers, features: &[i32], tokens: &[i32]) -> Result<()> {
-    let Buffers { sums, present, lines, found, hidden, logits } = buffers;
+    let Buffers { starts, sums, present, lines, found, hidden, logits } = buffers;
 
-    sums.clear();
     sums.resize(layers.bag_table.width(), 0.0);
-    let mut count = 0;
-    for &id in features.iter().filter(|id| **id != 0) {
-        layers.bag_table.add(id, sums)?;
-        count += 1;
-    }
-    let scale = layers.bag_table.scale() / (count.max(1) as f32).sqrt();
+    layers.bag_table.sum(features.iter().copied().filter(|id| *id != 0), starts, sums)?;
+    let scale = 1.0 / (starts.len().max(1) as f32).sqrt();
     sums.iter_mut().for_each(|sum| *sum *= scale);
     layers.bag_first.apply(sums, hidden);
     hidden.iter_mut().for_each(|value| *value = value.max(0.0));
@@ -138,17 +135,15 @@ fn forward(layers: &Layers, buffers: &mut Buffers, features: &[i32], tokens: &[i
     let width = layers.token_table.width();
     present.clear();
     present.extend(groups.iter().map(|group| group[0] != 0));
+    // With a line of zeros before the first token and after the last one.
     lines.clear();
-    lines.resize(groups.len() * width, 0.0);
-    for (group, line) in groups.iter().zip(lines.chunks_exact_mut(width)) {
-        for &id in group {
-            layers.token_table.add(id, line)?;
-        }
-        line.iter_mut().for_each(|value| *value *= layers.token_table.scale());
+    lines.resize((groups.len() + 2) * width, 0.0);
+    for (group, line) in groups.iter().zip(lines[width..].chunks_exact_mut(width)) {
+        layers.token_table.sum(*group, starts, line)?;
     }
     for layer in &layers.residuals {
         layer.apply(lines, present, found);
-        lines.iter_mut().zip(found.iter()).for_each(|(value, more)| *value += more);
+        lines[width..].iter_mut().zip(found.iter()).for_each(|(value, more)| *value += more);
     }
     layers.last.apply(lines, present, found);
     let channels = layers.last.outputs();
