@@ -60,8 +60,9 @@ class Pipeline:
         """Trains the template models and the students."""
         for fold in self._missing(folder):
             vectors = self.vectors(fold)
-            template = teach.teach_templates(self.settings, self.encoded, fold, vectors)
-            save_arrays(self._file(folder, fold, "npz"), template)
+            answers = self._file(folder, fold, "npz")
+            if not answers.exists():
+                save_arrays(answers, teach.teach_templates(self.settings, self.encoded, fold, vectors))
             says = self.teacher_of(fold)
             self._say(fold, "teacher", says("written")[fold.held].argmax(axis=1))
             self._keep(folder, fold, distill.distill(self.settings, self.encoded, fold, says, vectors))

@@ -1,7 +1,7 @@
 """The step `prune`: takes out what the student can do without, and lets it recover.
 
-Structured: whole table rows go, those that matter least to the texts of training, so that the file shrinks. Magnitude:
-the smallest of the remaining dense weights become zero (Han et al., "Learning both Weights and Connections", 2015), which
+Structured: whole table rows go, those that matter least to the texts of training, and whole columns of the bag's table,
+once it is turned so that the last ones matter least, so that the file shrinks. Magnitude: the smallest of the remaining dense weights become zero (Han et al., "Learning both Weights and Connections", 2015), which
 shrinks only what is compressed afterwards. Fine-tuning follows with what is gone held at zero.
 """
 
@@ -9,6 +9,7 @@ import copy
 
 import numpy as np
 import torch
+from torch import nn
 
 from harca_train import bag, sequence
 from harca_train.distill import lesson
@@ -25,6 +26,8 @@ def prune(settings, dataset, fold, says, model):
     features = dataset.features.take(rows)
     counts = {}
     frozen = _drop_rows(model.bag.table, options["rows"], counts, "feature rows")
+    narrow(model.bag, options["width"], np.bincount(features.ids, minlength=len(model.bag.table)))
+    counts["feature columns kept"] = model.bag.table.shape[1]
     used = np.bincount(features.tokens.ravel(), minlength=len(model.sequence.rows))
     frozen_tokens = _drop_rows(model.sequence.rows, options["token_rows"], counts, "token rows", np.sqrt(used + 0.1))
     masks = {}
@@ -53,6 +56,25 @@ def prune(settings, dataset, fold, says, model):
             *taught, options, seed, buckets, f"{name}, sequence", model=model.sequence, frozen=frozen_tokens
         )
     return model.eval(), counts
+
+
+def narrow(model, width, used):
+    """Leaves `width` columns of the table of the bag `model`, or all if there are no more; zero rows stay zero.
+
+    A sum of rows goes straight into a linear layer, so that table and layer may be turned against each other. They are
+    turned to the principal directions of the rows, each weighted by how often it is `used` [rows], and what lies in the
+    last ones is given up.
+    """
+    if width >= model.table.shape[1]:
+        return
+    with torch.no_grad():
+        weighted = model.table.double() * torch.from_numpy(np.sqrt(used))[:, None]
+        # In ascending order of the eigenvalues.
+        _, directions = torch.linalg.eigh(weighted.T @ weighted)
+        directions = directions[:, -width:].float()
+        model.table = nn.Parameter(model.table @ directions)
+        model.first.weight = nn.Parameter(model.first.weight @ directions)
+        model.first.in_features = width
 
 
 def _drop_rows(table, share, counts, name, importance=1.0):

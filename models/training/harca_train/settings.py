@@ -45,10 +45,11 @@ DEFAULTS = {
         "synthetic_share": 0.5,
     },
     # Students of the labels alone, whose answers are mixed into the teacher's with this weight.
-    "template": {"weight": 0.4, "models": 2, "epochs": 10},
+    "template": {"weight": 0.4, "models": 2, "epochs": 10, "width": 32, "hidden": 48, "share": 0.4},
     "student": {
-        "width": 32,
-        "hidden": 48,
+        # Of the bag's table, before pruning.
+        "width": 64,
+        "hidden": 96,
         "epochs": 6,
         "batch": 128,
         "rate": 2e-3,
@@ -69,7 +70,7 @@ DEFAULTS = {
         # The part that reads tokens in their order.
         "sequence": {
             # Its weight in the answer.
-            "share": 0.4,
+            "share": 0.5,
             "width": 32,
             "layers": 3,
             "channels": 64,
@@ -87,8 +88,9 @@ DEFAULTS = {
             "vocabulary": 40000,
         },
     },
-    # Shares of table rows and of dense weights that are taken out; then epochs of fine-tuning at this share of the rate.
-    "prune": {"rows": 0.4, "token_rows": 0.35, "weights": 0.3, "epochs": 2, "rate": 0.3},
+    # Shares of table rows and of dense weights that are taken out, and the width that the bag's table keeps; then epochs of
+    # fine-tuning at this share of the rate.
+    "prune": {"rows": 0.4, "token_rows": 0.35, "weights": 0.3, "width": 32, "epochs": 2, "rate": 0.3},
     "quantize": {"max_bytes": 1_000_000, "min_ratio": 4.0, "max_loss": 0.005, "max_batch_difference": 1e-4},
     # Queries that the model must get right, pairs of text and label; and whether model.ort is written beside model.onnx.
     "golden": [],

@@ -101,8 +101,10 @@ def teach_templates(settings, dataset, fold, vectors):
 def template(settings, dataset, fold, vectors, name, seed=0):
     """A template model of `fold`: a student of the labels alone; `vectors` and `seed` as `student.train` takes them."""
     rows, targets, weights = fold.hard(dataset, settings["student"]["synthetic_weight"])
-    epochs = {"epochs": settings["template"]["epochs"]}
-    learner = settings["student"] | epochs | {"sequence": settings["student"]["sequence"] | epochs}
+    options, learner = settings["template"], settings["student"]
+    epochs = {"epochs": options["epochs"]}
+    sequence = learner["sequence"] | epochs | {"share": options["share"]}
+    learner = learner | epochs | {"width": options["width"], "hidden": options["hidden"], "sequence": sequence}
     learner = settings | {"student": learner}
     return student.train(dataset.features.take(rows), targets, weights, learner, name, vectors, seed)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from harca_train import bag, cli, graph, manifest, quantize, sequence, student, vectors
+from harca_train import bag, cli, graph, manifest, prune, quantize, sequence, student, vectors
 from harca_train.features import REPOSITORY, encode, words
 
 TRAINING = REPOSITORY / "models" / "training"
@@ -148,3 +148,23 @@ def test_a_pruned_graph_answers_as_its_network():
     assert (sizes["table"], sizes["token_table"]) == ([302, 8], [400, 8])
     found = quantize.logits_of(graph.serialized(exported), features)
     assert np.abs(found - student.logits_of(model, features)).max() < 1e-5
+
+
+def test_a_bag_loses_the_columns_that_say_nothing():
+    torch.manual_seed(5)
+    model = bag.Bag(50, 3, 8, 6).eval()
+    with torch.no_grad():
+        # All rows lie in two directions, of which the pruning knows nothing; row 7, never used, lies in a third one.
+        model.table[1:] = torch.randn(50, 2) @ torch.randn(2, 8)
+        model.table[7] = 100 * torch.randn(8)
+        model.table[20:30] = 0.0
+    used = np.ones(51)
+    used[7] = 0
+    ids = np.array([1, 2, 3, 4, 25, 50])
+    rows = torch.from_numpy(ids), torch.tensor([0, 3]), torch.ones(6)
+    before = model(*rows).detach()
+    prune.narrow(model, 8, used)
+    assert model.table.shape == (51, 8)
+    prune.narrow(model, 2, used)
+    assert model.table.shape == (51, 2) and not model.table[20:30].any()
+    assert torch.abs(model(*rows) - before).max() < 1e-4
