@@ -115,8 +115,8 @@ impl Network {
 }
 
 /// Computes the logits of one text. Wider registers hold more sums at once; each sum is the same in all versions, as
-/// Rust never joins a product and a sum into one rounding. What is called from here is inlined, and closures are kept to
-/// where they are too: code of its own would be for narrow registers.
+/// Rust never joins a product and a sum into one rounding. What is called from here is inlined: code of its own would be
+/// compiled for narrow registers.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "x86_64+avx"))]
 fn forward(layers: &Layers, buffers: &mut Buffers, features: &[i32], tokens: &[i32]) -> Result<()> {
     let Buffers { starts, sums, present, lines, found, hidden, logits } = buffers;

@@ -1,8 +1,9 @@
 """The step `prune`: takes out what the student can do without, and lets it recover.
 
 Structured: whole table rows go, those that matter least to the texts of training, and whole columns of the bag's table,
-once it is turned so that the last ones matter least, so that the file shrinks. Magnitude: the smallest of the remaining dense weights become zero (Han et al., "Learning both Weights and Connections", 2015), which
-shrinks only what is compressed afterwards. Fine-tuning follows with what is gone held at zero.
+once it is turned so that some of them matter little, so that the file shrinks. Magnitude: the smallest of the remaining
+dense weights become zero (Han et al., "Learning both Weights and Connections", 2015), which shrinks only what is
+compressed afterwards. Fine-tuning follows with what is gone held at zero.
 """
 
 import copy
@@ -62,8 +63,8 @@ def narrow(model, width, used):
     """Leaves `width` columns of the table of the bag `model`, or all if there are no more; zero rows stay zero.
 
     A sum of rows goes straight into a linear layer, so that table and layer may be turned against each other. They are
-    turned to the principal directions of the rows, each weighted by how often it is `used` [rows], and what lies in the
-    last ones is given up.
+    turned to the principal directions of the rows, each row weighted by how often it is `used` [rows], and what lies in
+    the weakest ones is given up.
     """
     if width >= model.table.shape[1]:
         return
