@@ -3,8 +3,7 @@
 import os
 
 from harness import Server
-
-from .wire import Connection
+from harness.wire import Connection
 
 DATABASE = "harca_bench"
 

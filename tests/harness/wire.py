@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-from harness import PgError
+from .server import PgError
 
 PROTOCOL = 3 << 16
 TIMEOUT = 600
