@@ -12,25 +12,26 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     searched constant harca.search_target := harca.search_target_row(target);
-    candidates constant integer :=
-        greatest((harca.search_options(options) ->> 'candidates')::integer, "limit");
-    words constant tsquery := harca.keyword_leg_query(searched, query);
+    chosen constant jsonb := harca.search_options(options);
+    candidates constant integer := greatest((chosen ->> 'candidates')::integer, "limit");
+    keyword constant record := harca.keyword_leg(searched, query, chosen);
     former_settings jsonb;
 BEGIN
     IF embedding IS NOT NULL THEN
         PERFORM harca.check_embedding(searched, embedding);
         former_settings := harca.widen_index_scan(candidates);
         leg := 'vector';
-        FOR plan IN EXECUTE 'EXPLAIN (COSTS OFF) ' || harca.leg_sql(searched, leg, filter)
+        FOR plan IN EXECUTE 'EXPLAIN (COSTS OFF) ' || harca.leg_sql(searched, leg, filter, chosen ->> 'ranking')
             USING embedding, candidates, filter LOOP
             RETURN NEXT;
         END LOOP;
         PERFORM harca.restore_index_scan(former_settings);
     END IF;
-    IF words IS NOT NULL THEN
+    IF keyword.matches IS NOT NULL THEN
         leg := 'keyword';
-        FOR plan IN EXECUTE 'EXPLAIN (COSTS OFF) ' || harca.leg_sql(searched, leg, filter)
-            USING words, candidates, filter LOOP
+        FOR plan IN EXECUTE 'EXPLAIN (COSTS OFF) ' || harca.leg_sql(searched, leg, filter, chosen ->> 'ranking')
+            USING keyword.matches, candidates, filter, keyword.ranker, (chosen ->> 'max_matches')::bigint, keyword.wanted,
+                  keyword.phrases, keyword.phrase_weights LOOP
             RETURN NEXT;
         END LOOP;
     END IF;

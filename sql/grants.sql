@@ -1,6 +1,10 @@
 -- Who may do what. Functions are PUBLIC unless taken back here; all of them run with the caller's rights.
 GRANT USAGE ON SCHEMA harca TO PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON harca.search_target, harca.search_profile TO PUBLIC; -- a trigger guards them
+GRANT SELECT, INSERT, DELETE ON harca.search_statistics TO PUBLIC; -- a trigger guards it, and the next
+-- Lexemes are part of what a table holds: they are read through harca.common_term.
+GRANT SELECT (target), INSERT, DELETE ON harca.search_term TO PUBLIC;
+GRANT SELECT ON harca.common_term, harca.stat_search_target TO PUBLIC;
 
 REVOKE ALL ON FUNCTION harca.backend_status() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION harca.backend_status() TO pg_monitor;

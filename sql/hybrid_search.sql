@@ -4,7 +4,9 @@ CREATE FUNCTION harca.fuse(
     keyword_ids text[],
     keyword_scores double precision[],
     vector_weight double precision,
-    reciprocal_rank boolean DEFAULT false
+    method text DEFAULT 'auto',
+    vector_deviation double precision DEFAULT NULL,
+    keyword_bound double precision DEFAULT NULL
 ) RETURNS TABLE (
         id text,
         score double precision,
@@ -15,22 +17,8 @@ CREATE FUNCTION harca.fuse(
     )
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 100
     AS 'MODULE_PATHNAME', 'harca_fuse';
-COMMENT ON FUNCTION harca.fuse(text[], double precision[], text[], double precision[], double precision, boolean) IS
-'Fuses two ranked lists, best first, into one: ids and scores of the vector leg, ids and scores of the keyword leg, the weight of the vector leg from 0 to 1, and whether to add reciprocal ranks (k = 60) instead of normalised scores';
-
-CREATE FUNCTION harca.keyword_query(config regconfig, query text) RETURNS tsquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-    -- Any of the words, as all of them together match nothing for a long question. Each lexeme is quoted for tsquery's
-    -- input syntax, in which a backslash escapes.
-    SELECT pg_catalog.string_agg(
-               '''' || pg_catalog.replace(pg_catalog.replace(u.lexeme, '\', '\\'), '''', '''''') || '''', ' | '
-               ORDER BY u.positions[1]
-           )::pg_catalog.tsquery
-    FROM pg_catalog.unnest(pg_catalog.to_tsvector($1, $2)) AS u;
-END;
-COMMENT ON FUNCTION harca.keyword_query(regconfig, text) IS
-'The words of a query, any of which is to match; null when the configuration leaves none';
+COMMENT ON FUNCTION harca.fuse(text[], double precision[], text[], double precision[], double precision, text, double precision, double precision) IS
+'Fuses two ranked lists, best first, into one: ids and scores of the vector leg, ids and scores of the keyword leg, the weight of the vector leg from 0 to 1, and the method: "auto", "max", "minmax", "zscore" or "sigmoid" for the weighted sum of normalised scores, "rrf" for that of reciprocal ranks (k = 60). "auto" counts vector scores from the lowest in standard deviations of the table''s (vector_deviation), and keyword scores in the geometric mean of the highest and the highest possible (keyword_bound); without these, it does as well as it can';
 
 CREATE FUNCTION harca.search_target_row(name text) RETURNS harca.search_target
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -63,48 +51,50 @@ $$;
 COMMENT ON FUNCTION harca.search_target_row(text) IS
 'A search target whose table and columns are there; an error else';
 
-CREATE FUNCTION harca.leg_sql(target harca.search_target, leg text, filter jsonb) RETURNS text
+CREATE FUNCTION harca.leg_sql(target harca.search_target, leg text, filter jsonb, ranking text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
     condition text := harca.filter_condition(target.relation, filter);
-    vector_schema name;
-    type_name text;
     distance text;
 BEGIN
     -- The id becomes text by its output function: a cast to text may be a function of whoever owns its type.
     IF leg = 'keyword' THEN
         RETURN format(
-            'SELECT format(''%%s'', %1$I) AS id, ts_rank(%2$I, $1, 1)::float8 AS score FROM %3$s WHERE %2$I @@ $1%4$s'
-            ' ORDER BY score DESC, id LIMIT $2',
-            target.id_column, target.tsvector_column, target.relation, condition);
+            'SELECT format(''%%s'', m.%1$I) AS id, %2$s AS score'
+            ' FROM (SELECT %1$I, %3$I FROM %4$s WHERE %3$I @@ $1%5$s LIMIT $5) AS m ORDER BY score DESC, id LIMIT $2',
+            target.id_column,
+            format(CASE ranking WHEN 'bm25' THEN
+                       'harca.bm25(m.%1$I, $4) + CASE WHEN cardinality($7) > 0 THEN'
+                       ' (SELECT coalesce(sum(p.weight), 0) FROM unnest($7, $8) AS p (phrase, weight) WHERE m.%1$I @@ p.phrase)'
+                       ' ELSE 0 END'
+                   ELSE 'ts_rank_cd(m.%1$I, $6, 1)::float8' END,
+                   target.tsvector_column),
+            target.tsvector_column, target.relation, condition);
     END IF;
-    SELECT n.nspname, ty.typname INTO vector_schema, type_name
-    FROM pg_attribute a JOIN pg_type ty ON ty.oid = a.atttypid JOIN pg_namespace n ON n.oid = ty.typnamespace
-    WHERE a.attrelid = target.relation AND a.attname = target.embedding_column;
     -- The distance stands alone in ORDER BY: that is what an index on the column can answer.
-    distance := format('%I OPERATOR(%I.%s) $1::%I.%I', target.embedding_column, vector_schema,
-                       ('{"cosine": "<=>", "l2": "<->", "inner_product": "<#>"}'::jsonb) ->> target.distance,
-                       vector_schema, type_name);
+    distance := harca.distance_sql(target, format('%I', target.embedding_column), '$1');
     RETURN format(
         'SELECT format(''%%s'', %1$I) AS id, %2$s - (%3$s) AS score FROM %4$s WHERE %5$I IS NOT NULL%6$s ORDER BY %3$s LIMIT $2',
         target.id_column, CASE target.distance WHEN 'cosine' THEN 1 ELSE 0 END, distance, target.relation,
         target.embedding_column, condition);
 END
 $$;
-COMMENT ON FUNCTION harca.leg_sql(harca.search_target, text, jsonb) IS
-'The query of one leg, "vector" or "keyword", in which $1 is the embedding or the tsquery, $2 the number of rows and $3 the filter';
+COMMENT ON FUNCTION harca.leg_sql(harca.search_target, text, jsonb, text) IS
+'The query of one leg, "vector" or "keyword", in which $1 is the embedding or the tsquery, $2 the number of rows, $3 the filter, and for the keyword leg $4 the ranker, $5 the most rows that are ranked, $6 all words, $7 the phrases and $8 their weights; ranking is "bm25" or "ts_rank_cd"';
 
 CREATE FUNCTION harca.search_options(options jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    defaults constant jsonb := '{"candidates": 100, "vector_weight": null, "fusion": "convex"}';
+    defaults constant jsonb := '{"candidates": 100, "vector_weight": null, "fusion": "auto", "ranking": "bm25",
+                                 "k1": null, "b": null, "max_matches": 20000, "phrases": "prefer"}';
     unknown_key text;
     chosen jsonb := defaults || coalesce(options, '{}');
+    numbers record;
 BEGIN
     IF jsonb_typeof(options) <> 'object' THEN
         RAISE EXCEPTION 'options must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
@@ -113,29 +103,41 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION 'search option "%" is not known', unknown_key
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'The options are candidates, vector_weight and fusion.';
+                  HINT = 'The options are candidates, vector_weight, fusion, ranking, k1, b, max_matches and phrases.';
     END IF;
-    IF jsonb_typeof(chosen -> 'candidates') <> 'number'
-        OR NOT (chosen ->> 'candidates')::numeric BETWEEN 1 AND 10000
-        OR (chosen ->> 'candidates')::numeric % 1 <> 0 THEN
-        RAISE EXCEPTION 'search option "candidates" must be a whole number from 1 to 10000'
+    FOR numbers IN SELECT * FROM (VALUES ('candidates', 10000), ('max_matches', 10000000)) AS n (key, most) LOOP
+        IF jsonb_typeof(chosen -> numbers.key) <> 'number'
+            OR NOT (chosen ->> numbers.key)::numeric BETWEEN 1 AND numbers.most
+            OR (chosen ->> numbers.key)::numeric % 1 <> 0 THEN
+            RAISE EXCEPTION 'search option "%" must be a whole number from 1 to %', numbers.key, numbers.most
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+    END LOOP;
+    FOR numbers IN SELECT * FROM (VALUES ('vector_weight', 1), ('k1', 100), ('b', 1)) AS n (key, most) LOOP
+        IF NOT (jsonb_typeof(chosen -> numbers.key) = 'null'
+                OR jsonb_typeof(chosen -> numbers.key) = 'number'
+                   AND (chosen ->> numbers.key)::numeric BETWEEN 0 AND numbers.most) THEN
+            RAISE EXCEPTION 'search option "%" must be a number from 0 to %, or null', numbers.key, numbers.most
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+    END LOOP;
+    IF chosen ->> 'fusion' NOT IN ('auto', 'max', 'minmax', 'zscore', 'sigmoid', 'rrf') OR chosen ->> 'fusion' IS NULL THEN
+        RAISE EXCEPTION 'search option "fusion" must be "auto", "max", "minmax", "zscore", "sigmoid" or "rrf"'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF NOT (jsonb_typeof(chosen -> 'vector_weight') = 'null'
-            OR jsonb_typeof(chosen -> 'vector_weight') = 'number'
-               AND (chosen ->> 'vector_weight')::numeric BETWEEN 0 AND 1) THEN
-        RAISE EXCEPTION 'search option "vector_weight" must be a number from 0 to 1, or null'
+    IF chosen ->> 'phrases' NOT IN ('prefer', 'require') OR chosen ->> 'phrases' IS NULL THEN
+        RAISE EXCEPTION 'search option "phrases" must be "prefer" or "require"'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF chosen ->> 'fusion' NOT IN ('convex', 'rrf') OR chosen ->> 'fusion' IS NULL THEN
-        RAISE EXCEPTION 'search option "fusion" must be "convex" or "rrf"'
+    IF chosen ->> 'ranking' NOT IN ('bm25', 'ts_rank_cd') OR chosen ->> 'ranking' IS NULL THEN
+        RAISE EXCEPTION 'search option "ranking" must be "bm25" or "ts_rank_cd"'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     RETURN chosen;
 END
 $$;
 COMMENT ON FUNCTION harca.search_options(jsonb) IS
-'The options of hybrid_search with defaults filled in: candidates, the rows taken from each leg (100); vector_weight, which overrides the profile (null); fusion, "convex" or "rrf" ("convex")';
+'The options of hybrid_search with defaults filled in: candidates, the rows taken from each leg (100); vector_weight, which overrides the profile (null); fusion, the method of harca.fuse ("auto"); ranking of the keyword leg, "bm25" or "ts_rank_cd" ("bm25"); k1 and b, which override BM25''s parameters of the target (null); max_matches, the rows that the keyword leg ranks at most (20000); phrases, "prefer" or "require" what stands in quotation marks ("prefer")';
 
 CREATE FUNCTION harca.expected_vector_weight(target harca.search_target, scores real[]) RETURNS real
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -172,16 +174,6 @@ $$;
 COMMENT ON FUNCTION harca.check_embedding(harca.search_target, vector) IS
 'Raises an error unless an embedding has the dimensions of the target''s column';
 
-CREATE FUNCTION harca.keyword_leg_query(target harca.search_target, query text) RETURNS tsquery
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT coalesce(harca.keyword_query(($1).query_config::regconfig, q.read),
-                    harca.keyword_query(($1).config::regconfig, q.read))
-    FROM (SELECT pg_catalog."left"($2, coalesce(pg_catalog.current_setting('pg_harca.max_query_chars', true)::integer, 1024))) AS q (read);
-END;
-COMMENT ON FUNCTION harca.keyword_leg_query(harca.search_target, text) IS
-'What the keyword leg looks for; null when nothing is left of the query';
-
 CREATE FUNCTION @extschema@.hybrid_search(
     target text,
     query text,
@@ -211,7 +203,7 @@ DECLARE
     candidates integer;
     classified @extschema@.query_classification;
     weight real;
-    words tsquery;
+    keyword record;
     vector_ids text[];
     vector_scores double precision[];
     keyword_ids text[];
@@ -241,22 +233,26 @@ BEGIN
         -- A vector of zeros has no cosine. Equal scores, and what an approximate index gives out of order, are ordered
         -- here.
         EXECUTE 'SELECT array_agg(id ORDER BY score DESC, id), array_agg(score ORDER BY score DESC, id) FROM ('
-                || harca.leg_sql(searched, 'vector', filter) || ') AS leg WHERE score <> ''NaN'''
+                || harca.leg_sql(searched, 'vector', filter, chosen ->> 'ranking') || ') AS leg WHERE score <> ''NaN'''
             INTO vector_ids, vector_scores USING embedding, candidates, filter;
         PERFORM harca.restore_index_scan(former_settings);
     END IF;
-    words := harca.keyword_leg_query(searched, query);
-    IF words IS NOT NULL THEN
+    keyword := harca.keyword_leg(searched, query, chosen);
+    IF keyword.matches IS NOT NULL THEN
         EXECUTE 'SELECT array_agg(id), array_agg(score) FROM ('
-                || harca.leg_sql(searched, 'keyword', filter) || ') AS leg'
-            INTO keyword_ids, keyword_scores USING words, candidates, filter;
+                || harca.leg_sql(searched, 'keyword', filter, chosen ->> 'ranking') || ') AS leg'
+            INTO keyword_ids, keyword_scores
+            USING keyword.matches, candidates, filter, keyword.ranker, (chosen ->> 'max_matches')::bigint, keyword.wanted,
+                  keyword.phrases, keyword.phrase_weights;
     END IF;
 
     RETURN QUERY
         SELECT f.id, f.score, f.vector_rank, f.keyword_rank, f.vector_score, f.keyword_score, weight,
                classified.query_type
-        FROM harca.fuse(vector_ids, vector_scores, keyword_ids, keyword_scores, weight,
-                        chosen ->> 'fusion' = 'rrf') AS f
+        FROM harca.fuse(vector_ids, vector_scores, keyword_ids, keyword_scores, weight, chosen ->> 'fusion',
+                        (SELECT s.similarity_deviation FROM harca.search_statistics s WHERE s.target = target),
+                        CASE chosen ->> 'ranking' WHEN 'bm25' THEN harca.bm25_bound(keyword.ranker)
+                            + coalesce((SELECT sum(w) FROM unnest(keyword.phrase_weights) AS w), 0) END) AS f
         LIMIT "limit" OFFSET "offset";
 END
 $$;

@@ -31,7 +31,9 @@ CREATE TABLE harca.search_target (
     config text NOT NULL,
     query_config text NOT NULL,
     distance text NOT NULL CHECK (distance IN ('cosine', 'l2', 'inner_product')),
-    vector_weight real NOT NULL CHECK (vector_weight BETWEEN 0 AND 1)
+    vector_weight real NOT NULL CHECK (vector_weight BETWEEN 0 AND 1),
+    k1 double precision NOT NULL DEFAULT 0.9 CHECK (k1 BETWEEN 0 AND 100),
+    b double precision NOT NULL DEFAULT 0.4 CHECK (b BETWEEN 0 AND 1)
 );
 COMMENT ON TABLE harca.search_target IS 'Tables that hybrid_search can search; edited by harca.register_search_target';
 COMMENT ON COLUMN harca.search_target.name IS 'What hybrid_search calls it';
@@ -44,6 +46,8 @@ COMMENT ON COLUMN harca.search_target.config IS 'Text search configuration that 
 COMMENT ON COLUMN harca.search_target.query_config IS 'Text search configuration for queries; where it leaves nothing of a query, config is used';
 COMMENT ON COLUMN harca.search_target.distance IS 'cosine, l2 or inner_product: the one that the index was built for';
 COMMENT ON COLUMN harca.search_target.vector_weight IS 'Weight of the vector leg, from 0 to 1, for types without one of their own';
+COMMENT ON COLUMN harca.search_target.k1 IS 'Parameter of BM25: how much the repetition of a word counts, from 0 to 100';
+COMMENT ON COLUMN harca.search_target.b IS 'Parameter of BM25: how much the length of a document is held against it, from 0 to 1';
 
 CREATE TABLE harca.search_profile (
     target text REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -208,15 +212,16 @@ BEGIN
     INSERT INTO harca.search_target AS t
     VALUES (name, relation, id_column, text_column, tsvector_column, embedding_column,
             harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight);
-    -- The table's own weight says how good its embeddings are; the type moves it: the words of a keyword query are
-    -- mostly what is looked for, those of a question mostly are not.
+    -- The table's own weight says how good its embeddings are; the type moves it a little: the words of a keyword query
+    -- are mostly what is looked for.
     INSERT INTO harca.search_profile AS p
     SELECT name, d.query_type, greatest(0, least(1, vector_weight + d.shift))
-    FROM (VALUES ('keyword', -0.3), ('hybrid', 0), ('semantic', 0.2), ('unknown', 0)) AS d (query_type, shift);
+    FROM (VALUES ('keyword', -0.15), ('hybrid', 0), ('semantic', 0.05), ('unknown', 0)) AS d (query_type, shift);
+    PERFORM harca.refresh_search_statistics(name);
 END
 $$;
 COMMENT ON FUNCTION harca.register_search_target(text, regclass, name, name, name, name, regconfig, text, real, boolean) IS
-'Makes a table searchable by hybrid_search under a name, with the default weights per query type; for the owner of the table. replace => true drops a former registration with its weights';
+'Makes a table searchable by hybrid_search under a name, with the default weights per query type, and builds its statistics; for the owner of the table. replace => true drops a former registration with its weights';
 
 CREATE FUNCTION harca.drop_search_target(name text) RETURNS boolean
     LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE

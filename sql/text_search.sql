@@ -14,6 +14,12 @@ CREATE FUNCTION harca.parser_types(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'harca_parser_types';
 COMMENT ON FUNCTION harca.parser_types(internal) IS 'Token types of the text search parser "harca"';
 
+CREATE FUNCTION harca.quoted_phrases(query text) RETURNS TABLE (place integer, phrase text)
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 2
+    AS 'MODULE_PATHNAME', 'harca_quoted_phrases';
+COMMENT ON FUNCTION harca.quoted_phrases(text) IS
+'What a query has between straight or curved double quotation marks, in order';
+
 CREATE TEXT SEARCH PARSER @extschema@.harca (
     START = harca.parser_start,
     GETTOKEN = harca.parser_next,

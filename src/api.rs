@@ -2,6 +2,7 @@
 
 mod classify;
 mod fusion;
+mod ranking;
 mod stats;
 mod status;
 mod text_search;

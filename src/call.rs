@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use pgrx::{PgMemoryContexts, pg_sys};
+use pgrx::{PgMemoryContexts, pg_sys, varlena};
 
 use crate::text::{self, ServerText};
 
@@ -154,6 +154,22 @@ impl<'fc> Call<'fc> {
         self.datum(n).map(|datum| unsafe { ServerText::new(datum) })
     }
 
+    /// The bytes of an argument of a type of variable length, without its header.
+    pub fn varlena(&self, n: usize) -> Option<&'fc [u8]> {
+        let datum = self.datum(n)?;
+        // SAFETY: the SQL declaration says a type of variable length; arguments, and a detoasted copy in the call's
+        // memory context, outlive the call.
+        unsafe {
+            let plain = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
+            Some(std::slice::from_raw_parts(varlena::vardata_any(plain).cast(), varlena::varsize_any_exhdr(plain)))
+        }
+    }
+
+    /// A `bigint` argument.
+    pub fn big_int(&self, n: usize) -> Option<i64> {
+        self.datum(n).map(|datum| datum.value() as i64)
+    }
+
     /// A `double precision` argument.
     pub fn double(&self, n: usize) -> Option<f64> {
         self.datum(n).map(|datum| f64::from_bits(datum.value() as u64))
@@ -169,6 +185,20 @@ impl<'fc> Call<'fc> {
             };
             Elements { iterator, lifetime: PhantomData }
         })
+    }
+
+    /// What this call site keeps from call to call, for a function that asks for one type alone and gives no composite.
+    pub fn kept<T: Default + 'static>(&mut self) -> &mut T {
+        // SAFETY: `flinfo` belongs to this call site, and its `fn_extra` to this function alone, which the caller
+        // vouches for; the value lives in `fn_mcxt`, as long as `flinfo`, and is dropped with it.
+        unsafe {
+            let flinfo = (*self.fcinfo).flinfo;
+            if (*flinfo).fn_extra.is_null() {
+                let mut memory = PgMemoryContexts::For((*flinfo).fn_mcxt);
+                (*flinfo).fn_extra = memory.leak_and_drop_on_delete(T::default()).cast();
+            }
+            &mut *(*flinfo).fn_extra.cast::<T>()
+        }
     }
 
     /// Gives SQL null.

@@ -1,21 +1,23 @@
 //! The text search parser `harca`: the core's segments under PostgreSQL's parser interface (`tsearch/ts_public.h`,
-//! and `src/backend/tsearch/wparser_def.c` for the example).
+//! and `src/backend/tsearch/wparser_def.c` for the example). And the phrases of a query.
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int};
 
+use harca_core::phrase;
 use harca_core::segment::{self, Cursor, Kind};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgMemoryContexts, varlena};
 
-use crate::call::{Call, sql_function};
+use crate::call::{Call, Value, sql_function};
 use crate::text;
 
 sql_function!(pg_finfo_harca_parser_start, harca_parser_start, start);
 sql_function!(pg_finfo_harca_parser_next, harca_parser_next, next);
 sql_function!(pg_finfo_harca_parser_end, harca_parser_end, end);
 sql_function!(pg_finfo_harca_parser_types, harca_parser_types, types);
+sql_function!(pg_finfo_harca_quoted_phrases, harca_quoted_phrases, quoted_phrases);
 
 /// Token types: number, alias (which `ADD MAPPING` names) and description. Numbers are part of stored configurations.
 const TYPES: [(c_int, &CStr, &CStr); 5] = [
@@ -135,6 +137,17 @@ fn end(call: &mut Call<'_>) -> Datum {
         unsafe { (*parser.cast_mut_ptr::<Parser>()).pieces = Vec::new() };
     }
     Datum::null()
+}
+
+/// `harca.quoted_phrases(query text) → setof (place integer, phrase text)`, strict.
+fn quoted_phrases(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    if let Some(query) = call.text(0) {
+        for (phrase, place) in phrase::quoted(&text::to_utf8(query.prefix(usize::MAX), usize::MAX)).zip(1..) {
+            rows.push([Value::Int(place), Value::Text(phrase)]);
+        }
+    }
+    call.null()
 }
 
 /// `(internal) → internal`: an array of `LexDescr`, ended by one with the number 0.

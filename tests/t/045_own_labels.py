@@ -154,7 +154,8 @@ is_(
 )
 is_(
     session.psql(f"SET pg_harca.enabled = off; {SEARCH}"),
-    f"semantic|{0.145 * 0.075 + 0.7 * 0.575 + 0.155 * 0.375:.4f}",
+    # 0.38825: as a real it is a little more.
+    f"semantic|{0.145 * 0.225 + 0.7 * 0.425 + 0.155 * 0.375 + 1e-6:.4f}",
     "the rules' answers weigh by the rows of their own labels",
 )
 session.close()

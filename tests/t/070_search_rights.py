@@ -122,6 +122,36 @@ is_(
 )
 server.psql(f"REVOKE {OWNER} FROM {OTHER}")
 
+# Statistics: what they tell of the rows of a table is for those who may read these rows.
+as_owner(f"""
+    CREATE TABLE ledger ({COLUMNS});
+    INSERT INTO ledger SELECT i, 'entry', CASE WHEN i <= 30 THEN '{READER}' ELSE '{OTHER}' END, to_tsvector('harca', 'entry ' || i % 2), '[1,0]'
+    FROM generate_series(1, 40) AS i;
+    SELECT harca.register_search_target('ledger', 'ledger')""")
+TERMS = "SELECT string_agg(lexeme || ' ' || documents, ', ' ORDER BY lexeme) FROM harca.common_term WHERE target = 'ledger'"
+COUNTS = "SELECT words, documents, total FROM harca.keyword_leg(harca.search_target_row('ledger'), 'entry 1', harca.search_options(NULL))"
+is_(server.psql(TERMS, DB, OWNER), "0 20, 1 20, entri 40", "the owner sees the words of its table")
+is_(server.psql(TERMS, DB, READER), "", "who may not read the table does not")
+is_(state("SELECT lexeme FROM harca.search_term"), "42501", "nor behind the view")
+as_owner(f"GRANT SELECT (id, tsv) ON ledger TO {READER}")
+is_(server.psql(TERMS, DB, READER), "0 20, 1 20, entri 40", "with SELECT on the tsvector: it does")
+is_(server.psql(COUNTS, DB, READER), "{entri,1}|{40,20}|40", "and searches by them")
+as_owner("ALTER TABLE ledger ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON ledger FOR SELECT USING (tenant = current_user)")
+is_(server.psql(TERMS, DB, READER), "", "behind row-level security: no words")
+is_(server.psql(COUNTS, DB, READER), "{entri,1}|{30,15}|30", "a search counts the rows that its caller sees")
+is_(server.psql(COUNTS, DB, OWNER), "{entri,1}|{40,20}|40", "the owner goes on with all")
+for attempt in (
+    "SELECT harca.refresh_search_statistics('ledger')",
+    "DELETE FROM harca.search_statistics WHERE target = 'ledger'",
+    "DELETE FROM harca.search_term WHERE target = 'ledger'",
+    "INSERT INTO harca.search_term VALUES ('ledger', 'forged', 5)",
+    "UPDATE harca.search_statistics SET documents = 1",
+):
+    is_(state(attempt), "42501", f"not for others: {attempt}")
+is_(state("TRUNCATE harca.search_term"), "42501", "nor all at once")
+is_(server.psql(TERMS, DB, OWNER), "0 20, 1 20, entri 40", "all is as it was")
+is_(server.psql("SELECT * FROM harca.refresh_stale_search_statistics()", DB, READER), "", "others refresh nothing")
+
 # Functions for administrators.
 for call in ("harca.backend_status()", "harca.load_model()"):
     is_((state(f"SELECT {call}"), state(f"SELECT {call}", MONITOR)), ("42501", None), f"{call} is for pg_monitor")

@@ -7,15 +7,45 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// How two legs become one score.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Method {
-    /// `w · vector + (1 − w) · keyword` over normalised scores: vector scores by their minimum and maximum, keyword
-    /// scores by their maximum (Bruch et al., "An Analysis of Fusion Functions for Hybrid Retrieval", 2023).
-    #[default]
-    Convex,
+    /// `w · vector + (1 − w) · keyword` over normalised scores (Bruch et al., "An Analysis of Fusion Functions for Hybrid
+    /// Retrieval", 2023).
+    Convex {
+        /// What the scores of the vector leg are measured in.
+        vector: Scale,
+        /// What the scores of the keyword leg are measured in.
+        keyword: Scale,
+    },
     /// Weighted reciprocal rank with k = 60 (Cormack et al., "Reciprocal Rank Fusion", 2009).
     ReciprocalRank,
 }
+
+/// What the scores of a leg are measured in, so that they can be added to those of another one. A row that the leg lacks
+/// has 0, and no row has less.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scale {
+    /// Their maximum.
+    Maximum,
+    /// The distance between their minimum, which becomes 0, and their maximum.
+    MinMax,
+    /// Their standard deviation, counted from their minimum.
+    ZScore,
+    /// The logistic function of their distance from their mean, in standard deviations.
+    Sigmoid,
+    /// The geometric mean of their maximum and of what a score can be at most. A query whose best row has but few of its
+    /// words gets less than one that was found as it stands.
+    Bound(f64),
+    /// Six standard deviations of the scores of any two rows of the table, counted from the minimum; `None` where that is
+    /// not known. Rows that stand out from the table get more than rows that are the best of many alike.
+    Table(Option<f64>),
+}
+
+/// Standard deviations that are 1 in [`Scale::Table`]. With six, vector and keyword legs weigh about the same: over nine
+/// collections, the best single weight is 0.53.
+const TABLE_DEVIATIONS: f64 = 6.0;
+/// What the best of a hundred candidates has in [`Scale::Table`], by the median of nine collections.
+const TYPICAL_BEST: f64 = 0.36;
 
 /// The constant of reciprocal rank fusion, from its paper.
 const RANK_CONSTANT: f64 = 60.0;
@@ -25,7 +55,8 @@ const RANK_CONSTANT: f64 = 60.0;
 pub struct Fused<Id> {
     /// The row.
     pub id: Id,
-    /// The fused score, from 0 to 1 for [`Method::Convex`].
+    /// The fused score, from 0; at most 1 by the scales that are bounded, which [`Scale::ZScore`] and [`Scale::Table`]
+    /// are not.
     pub score: f64,
     /// Place in the vector leg, from 1.
     pub vector_rank: Option<u32>,
@@ -63,8 +94,12 @@ pub fn fuse<Id: Clone + Eq + Hash + Ord>(
 ) -> Vec<Fused<Id>> {
     let weight = vector_weight.clamp(0.0, 1.0);
     let mut rows: HashMap<&Id, Fused<Id>> = HashMap::with_capacity(vector.len() + keyword.len());
-    let vector_part = parts(vector, method, min_max);
-    let keyword_part = parts(keyword, method, by_maximum);
+    let (vector_part, keyword_part) = match method {
+        Method::Convex { vector: vector_scale, keyword: keyword_scale } => {
+            (scaled(vector, vector_scale), scaled(keyword, keyword_scale))
+        }
+        Method::ReciprocalRank => (by_rank(vector.len()), by_rank(keyword.len())),
+    };
     for (rank, ((id, score), part)) in vector.iter().zip(vector_part).enumerate() {
         let row = rows.entry(id).or_insert_with(|| empty(id));
         row.vector_rank = Some(rank as u32 + 1);
@@ -86,28 +121,33 @@ fn empty<Id: Clone>(id: &Id) -> Fused<Id> {
     Fused { id: id.clone(), score: 0.0, vector_rank: None, keyword_rank: None, vector_score: None, keyword_score: None }
 }
 
-/// What each row of a leg brings to the fused score, from 0 to 1.
-fn parts<Id>(leg: &[(Id, f64)], method: Method, normalise: fn(f64, f64, f64) -> f64) -> Vec<f64> {
+/// What each place of a leg brings to the fused score.
+fn by_rank(rows: usize) -> Vec<f64> {
+    (0..rows).map(|rank| 1.0 / (RANK_CONSTANT + rank as f64 + 1.0)).collect()
+}
+
+/// What each row of a leg brings to the fused score: its score on a scale.
+fn scaled<Id>(leg: &[(Id, f64)], scale: Scale) -> Vec<f64> {
     let finite = || leg.iter().map(|(_, s)| *s).filter(|s| s.is_finite());
     let low = finite().fold(f64::INFINITY, f64::min);
     let high = finite().fold(f64::NEG_INFINITY, f64::max);
-    leg.iter()
-        .enumerate()
-        .map(|(rank, (_, score))| match method {
-            Method::Convex if score.is_finite() => normalise(*score, low, high),
-            // A vector of zeros has no cosine: such a row stays in its leg, and brings nothing.
-            Method::Convex => 0.0,
-            Method::ReciprocalRank => 1.0 / (RANK_CONSTANT + rank as f64 + 1.0),
-        })
-        .collect()
-}
-
-fn min_max(score: f64, low: f64, high: f64) -> f64 {
-    if high > low { (score - low) / (high - low) } else { 1.0 }
-}
-
-fn by_maximum(score: f64, _low: f64, high: f64) -> f64 {
-    if high > 0.0 { (score / high).max(0.0) } else { 0.0 }
+    let count = finite().count() as f64;
+    let mean = finite().sum::<f64>() / count;
+    let deviation = (finite().map(|s| (s - mean).powi(2)).sum::<f64>() / count).sqrt();
+    let above_low = |score: f64, unit: f64| if unit > 0.0 { (score - low) / unit } else { 1.0 };
+    let share = |score: f64, whole: f64| if whole > 0.0 { (score / whole).max(0.0) } else { 0.0 };
+    let value = |score: f64| match scale {
+        Scale::Maximum => share(score, high),
+        Scale::MinMax => above_low(score, high - low),
+        Scale::ZScore => above_low(score, deviation),
+        Scale::Sigmoid if deviation > 0.0 => 1.0 / (1.0 + ((mean - score) / deviation).exp()),
+        Scale::Sigmoid => 0.5,
+        Scale::Bound(bound) => share(score, (high.max(0.0) * bound.max(high)).sqrt()),
+        Scale::Table(Some(deviation)) if deviation > 0.0 => above_low(score, TABLE_DEVIATIONS * deviation),
+        Scale::Table(_) => TYPICAL_BEST * above_low(score, high - low),
+    };
+    // A vector of zeros has no cosine: such a row stays in its leg, and brings nothing.
+    leg.iter().map(|(_, score)| if score.is_finite() { value(*score) } else { 0.0 }).collect()
 }
 
 #[cfg(test)]
@@ -115,6 +155,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The plain recipe.
+    const CONVEX: Method = Method::Convex { vector: Scale::MinMax, keyword: Scale::Maximum };
 
     fn ids(fused: &[Fused<u32>]) -> Vec<u32> {
         fused.iter().map(|f| f.id).collect()
@@ -124,9 +167,9 @@ mod tests {
     fn the_weight_chooses_the_leg() {
         let vector = [(1, 0.9), (2, 0.5), (3, 0.1)];
         let keyword = [(3, 4.0), (4, 2.0)];
-        assert_eq!(ids(&fuse(&vector, &keyword, 1.0, Method::Convex)), [1, 2, 3, 4]);
-        assert_eq!(ids(&fuse(&vector, &keyword, 0.0, Method::Convex)), [3, 4, 1, 2]);
-        let half = fuse(&vector, &keyword, 0.5, Method::Convex);
+        assert_eq!(ids(&fuse(&vector, &keyword, 1.0, CONVEX)), [1, 2, 3, 4]);
+        assert_eq!(ids(&fuse(&vector, &keyword, 0.0, CONVEX)), [3, 4, 1, 2]);
+        let half = fuse(&vector, &keyword, 0.5, CONVEX);
         assert_eq!(half[0].score, 0.5);
         let three = half.iter().find(|f| f.id == 3).unwrap();
         assert_eq!((three.vector_rank, three.keyword_rank), (Some(3), Some(1)));
@@ -142,14 +185,44 @@ mod tests {
 
     #[test]
     fn an_empty_leg_and_scores_that_are_not_numbers_are_harmless() {
-        assert!(fuse::<u32>(&[], &[], 0.5, Method::Convex).is_empty());
-        let fused = fuse(&[(1, f64::NAN), (2, 0.5)], &[], 0.5, Method::Convex);
+        assert!(fuse::<u32>(&[], &[], 0.5, CONVEX).is_empty());
+        let fused = fuse(&[(1, f64::NAN), (2, 0.5)], &[], 0.5, CONVEX);
         assert_eq!(ids(&fused), [2, 1]);
     }
 
     #[test]
+    fn each_scale_by_hand() {
+        let leg = [(1, 8.0), (2, 4.0), (3, 0.0)];
+        let deviation = (32.0_f64 / 3.0).sqrt();
+        let middle = 1.0 / (1.0 + (4.0 / deviation).exp());
+        for (scale, expected) in [
+            (Scale::Maximum, [1.0, 0.5, 0.0]),
+            (Scale::MinMax, [1.0, 0.5, 0.0]),
+            (Scale::ZScore, [8.0 / deviation, 4.0 / deviation, 0.0]),
+            (Scale::Sigmoid, [1.0 - middle, 0.5, middle]),
+            (Scale::Bound(32.0), [0.5, 0.25, 0.0]),
+            (Scale::Table(Some(2.0)), [8.0 / 12.0, 4.0 / 12.0, 0.0]),
+            (Scale::Table(None), [0.36, 0.18, 0.0]),
+        ] {
+            let found = scaled(&leg, scale);
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{scale:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_leg_of_equal_scores_has_a_place_on_every_scale() {
+        for score in [-1.0, 0.0, 1.0] {
+            let scales = [Scale::Maximum, Scale::MinMax, Scale::ZScore, Scale::Sigmoid];
+            for scale in scales.into_iter().chain([Scale::Bound(5.0), Scale::Table(None), Scale::Table(Some(0.1))]) {
+                let found = scaled(&[(1, score), (2, score)], scale);
+                assert!(found[0] == found[1] && (0.0..=1.0).contains(&found[0]), "{scale:?}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
     fn equal_scores_are_ordered_by_id() {
-        let fused = fuse(&[(9, 1.0), (3, 1.0), (5, 1.0)], &[], 0.5, Method::Convex);
+        let fused = fuse(&[(9, 1.0), (3, 1.0), (5, 1.0)], &[], 0.5, CONVEX);
         assert_eq!(ids(&fused), [3, 5, 9]);
     }
 
@@ -160,16 +233,30 @@ mod tests {
         assert_eq!(expected_weight(&[], &[]), 0.5);
     }
 
+    fn scale() -> impl Strategy<Value = Scale> {
+        prop_oneof![
+            Just(Scale::Maximum),
+            Just(Scale::MinMax),
+            Just(Scale::ZScore),
+            Just(Scale::Sigmoid),
+            (0.0f64..20.0).prop_map(Scale::Bound),
+            prop::option::of(0.0f64..1.0).prop_map(Scale::Table),
+        ]
+    }
+
     proptest! {
         #[test]
         fn every_row_appears_once_and_in_order(
             vector in prop::collection::btree_map(0u32..50, -1.0f64..1.0, 0..30),
             keyword in prop::collection::btree_map(0u32..50, 0.0f64..9.0, 0..30),
             weight in 0.0f64..=1.0,
+            vector_scale in scale(),
+            keyword_scale in scale(),
         ) {
             let mut legs = [Vec::from_iter(vector), Vec::from_iter(keyword)];
             legs.iter_mut().for_each(|leg| leg.sort_by(|a, b| b.1.total_cmp(&a.1)));
-            let fused = fuse(&legs[0], &legs[1], weight, Method::Convex);
+            let method = Method::Convex { vector: vector_scale, keyword: keyword_scale };
+            let fused = fuse(&legs[0], &legs[1], weight, method);
             let mut expected: Vec<u32> = legs.concat().iter().map(|h| h.0).collect();
             expected.sort_unstable();
             expected.dedup();
@@ -177,7 +264,9 @@ mod tests {
             found.sort_unstable();
             prop_assert_eq!(found, expected);
             prop_assert!(fused.windows(2).all(|w| w[0].score >= w[1].score));
-            prop_assert!(fused.iter().all(|f| (0.0..=1.0 + 1e-9).contains(&f.score)));
+            prop_assert!(fused.iter().all(|f| f.score >= 0.0 && f.score.is_finite()));
+            let plain = fuse(&legs[0], &legs[1], weight, CONVEX);
+            prop_assert!(plain.iter().all(|f| f.score <= 1.0 + 1e-9));
         }
     }
 }

@@ -6,11 +6,13 @@
 //! [`manifest`] describes, and [`classify`] turns its logits into a [`classification`] with calibrated scores. [`rules`]
 //! answers alone when no model can. [`feature_cache`] keeps encoded texts for a second model, [`batch`] brings many texts
 //! into few runs, and [`model_stats`] counts what each model has done, and the time of its runs in a [`histogram`].
-//! [`fusion`] and [`segment`] serve the search that follows.
+//! [`phrase`], [`segment`], [`candidates`], [`bm25`] and [`fusion`] serve the search that follows.
 
 pub mod batch;
+pub mod bm25;
 pub mod cache;
 pub mod cache_dump;
+pub mod candidates;
 pub mod classification;
 pub mod classify;
 pub mod encode;
@@ -22,6 +24,7 @@ pub mod language;
 pub mod manifest;
 pub mod model_stats;
 pub mod network;
+pub mod phrase;
 pub mod rules;
 pub mod segment;
 pub mod session;

@@ -18,7 +18,8 @@ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 ORDER BY 1;
 SELECT a.attrelid::regclass, a.attname AS without_comment
 FROM pg_attribute a
-WHERE a.attrelid IN ('harca.search_target'::regclass, 'harca.search_profile'::regclass) AND a.attnum > 0
+WHERE a.attrelid IN ('harca.search_target'::regclass, 'harca.search_profile'::regclass, 'harca.search_statistics'::regclass,
+                     'harca.search_term'::regclass) AND a.attnum > 0
   AND col_description(a.attrelid, a.attnum) IS NULL;
 
 -- PL/pgSQL functions fix their search_path

@@ -36,7 +36,14 @@ SELECT count(*) FROM hybrid_search('memory', 'zebra');
 
 -- fused score: both legs, normalised, by the weight
 SELECT id, round(score::numeric, 4) AS score, vector_rank, keyword_rank, round(vector_score::numeric, 4) AS vector_score
-FROM hybrid_search('memory', 'harbour lunch', '[0, 0, 1]', options => '{"vector_weight": 0.5}');
+FROM hybrid_search('memory', 'harbour lunch', '[0, 0, 1]', options => '{"vector_weight": 0.5, "fusion": "minmax"}');
+-- every method; "auto" counts vector scores in deviations of the table's, keyword scores beside what they could be
+SELECT m.method, f.id, round(f.score::numeric, 4) AS score
+FROM unnest('{auto,max,minmax,zscore,sigmoid,rrf}'::text[]) WITH ORDINALITY AS m (method, place),
+     harca.fuse('{a,b,c}', '{0.9,0.5,0.1}', '{c,d}', '{4,2}', 0.5, m.method, 0.1, 16) AS f
+ORDER BY m.place, f.score DESC, f.id;
+SELECT f.id, round(f.score::numeric, 4) AS score FROM harca.fuse('{a,b}', '{0.9,0.5}', '{b}', '{4}', 0.5) AS f;
+SELECT error_of($$SELECT * FROM harca.fuse('{a}', '{1}', '{b}', '{1}', 0.5, 'best')$$);
 SELECT id, round(score::numeric, 6) AS score, vector_rank, keyword_rank
 FROM hybrid_search('memory', 'harbour lunch', '[0, 0, 1]', options => '{"vector_weight": 0.5, "fusion": "rrf"}', "limit" => 2);
 

@@ -1,0 +1,214 @@
+CREATE TABLE harca.search_statistics (
+    target text PRIMARY KEY REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    documents bigint NOT NULL CHECK (documents >= 0),
+    average_length double precision CHECK (average_length > 0),
+    similarity_deviation double precision CHECK (similarity_deviation > 0),
+    documents_read bigint NOT NULL CHECK (documents_read >= 0),
+    changes bigint,
+    refreshed_at timestamptz NOT NULL
+);
+COMMENT ON TABLE harca.search_statistics IS
+'What ranking and fusion know of the rows of a search target; written by harca.refresh_search_statistics. harca.stat_search_target says how old it has become';
+COMMENT ON COLUMN harca.search_statistics.target IS 'Search target';
+COMMENT ON COLUMN harca.search_statistics.documents IS 'Rows with a tsvector; an estimate when not all were read';
+COMMENT ON COLUMN harca.search_statistics.average_length IS 'Words of a document on average; null when there was no document';
+COMMENT ON COLUMN harca.search_statistics.similarity_deviation IS 'Standard deviation of the vector leg''s score between any two rows; null when there are too few';
+COMMENT ON COLUMN harca.search_statistics.documents_read IS 'Documents that were read for it';
+COMMENT ON COLUMN harca.search_statistics.changes IS 'Rows of the table that had ever been inserted, updated or deleted, as PostgreSQL''s statistics knew';
+COMMENT ON COLUMN harca.search_statistics.refreshed_at IS 'When it was';
+
+CREATE TABLE harca.search_term (
+    target text REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    lexeme text COLLATE "C",
+    documents bigint NOT NULL CHECK (documents > 0),
+    PRIMARY KEY (target, lexeme)
+);
+COMMENT ON TABLE harca.search_term IS
+'How many documents of a search target have a lexeme, for those that many have; written by harca.refresh_search_statistics. harca.common_term shows it to those who may read the documents';
+COMMENT ON COLUMN harca.search_term.target IS 'Search target';
+COMMENT ON COLUMN harca.search_term.lexeme IS 'Lexeme of the tsvector column';
+COMMENT ON COLUMN harca.search_term.documents IS 'Documents that have it; an estimate when not all were read';
+
+CREATE VIEW harca.common_term WITH (security_barrier) AS
+SELECT s.target, s.lexeme, s.documents
+FROM harca.search_term AS s
+JOIN harca.search_target AS t ON t.name = s.target
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.relation AND a.attname = t.tsvector_column
+WHERE pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+      AND NOT pg_catalog.row_security_active(a.attrelid);
+COMMENT ON VIEW harca.common_term IS
+'How many documents have a lexeme, for lexemes that many have: of the search targets whose tsvector column the current user may read, all rows of it. A search counts the other lexemes when it needs them';
+
+CREATE FUNCTION harca.guard_search_statistics() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    foreign_table regclass;
+BEGIN
+    -- Once for all rows of a statement: there are thousands. A target that is just being deleted is not there any more.
+    SELECT t.relation INTO foreign_table
+    FROM harca.search_target t
+    WHERE t.name IN (SELECT c.target FROM changed c) AND NOT harca.owns(t.relation)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'must be owner of table %', foreign_table
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Ask the owner of the table to call harca.refresh_search_statistics.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION harca.guard_search_statistics() IS
+'Lets nobody but the owner of a table write the statistics of its search targets';
+CREATE TRIGGER guard_insert AFTER INSERT ON harca.search_statistics
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
+CREATE TRIGGER guard_delete AFTER DELETE ON harca.search_statistics
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
+CREATE TRIGGER guard_insert AFTER INSERT ON harca.search_term
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
+CREATE TRIGGER guard_delete AFTER DELETE ON harca.search_term
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
+
+SELECT pg_catalog.pg_extension_config_dump('harca.search_statistics', '');
+SELECT pg_catalog.pg_extension_config_dump('harca.search_term', '');
+
+CREATE FUNCTION harca.table_activity(relation regclass, OUT changes bigint, OUT live bigint, OUT planned bigint)
+    LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+    -- What this session has not yet told the statistics is in the counts "xact".
+    WITH RECURSIVE part (oid) AS (
+        SELECT relation::pg_catalog.oid
+        UNION
+        SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN part ON i.inhparent = part.oid
+    )
+    SELECT sum(pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)
+               + pg_catalog.pg_stat_get_tuples_updated(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
+               + pg_catalog.pg_stat_get_tuples_deleted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid))::bigint,
+           greatest(0, sum(pg_catalog.pg_stat_get_live_tuples(c.oid) + pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)
+                           - pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid)))::bigint,
+           sum(greatest(c.reltuples, 0))::bigint
+    FROM part JOIN pg_catalog.pg_class c ON c.oid = part.oid
+    WHERE c.relkind IN ('r', 'm');
+END;
+COMMENT ON FUNCTION harca.table_activity(regclass) IS
+'Rows of a table and its partitions that have ever been inserted, updated or deleted, and the rows there are now by PostgreSQL''s statistics and by its planner; null when nobody counts them, as for a foreign table';
+
+CREATE VIEW harca.stat_search_target AS
+SELECT t.name AS target, s.documents, s.average_length, s.documents_read, s.refreshed_at,
+       a.changes - s.changes AS changed_rows,
+       CASE WHEN s.target IS NULL THEN 'never built'
+            WHEN a.changes IS NULL OR s.changes IS NULL THEN 'changes are not counted'
+            WHEN a.changes < s.changes THEN 'changes were forgotten'
+            -- A truncated table, or a materialized view made anew, has fewer rows although none was deleted.
+            WHEN greatest(a.changes - s.changes, s.documents - a.live) > 50 + s.documents / 10 THEN 'stale'
+            ELSE 'fresh' END AS state
+FROM harca.search_target AS t
+LEFT JOIN harca.search_statistics AS s ON s.target = t.name
+CROSS JOIN LATERAL harca.table_activity(t.relation) AS a;
+COMMENT ON VIEW harca.stat_search_target IS
+'How old the statistics of the search targets are. State: "fresh"; "stale", when more than a tenth of the documents and 50 have changed since; "never built"; "changes were forgotten", after a crash, an upgrade or a reset of PostgreSQL''s statistics; "changes are not counted", for foreign tables. All but "fresh" call for harca.refresh_search_statistics';
+
+CREATE FUNCTION harca.distance_sql(target harca.search_target, embedding text, other text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT pg_catalog.format('%s OPERATOR(%I.%s) %s::%I.%I', $2, n.nspname,
+                             CASE ($1).distance WHEN 'cosine' THEN '<=>' WHEN 'l2' THEN '<->' ELSE '<#>' END,
+                             $3, n.nspname, ty.typname)
+    FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+    JOIN pg_catalog.pg_namespace n ON n.oid = ty.typnamespace
+    WHERE a.attrelid = ($1).relation AND a.attname = ($1).embedding_column;
+END;
+COMMENT ON FUNCTION harca.distance_sql(harca.search_target, text, text) IS
+'The SQL of the distance between two embeddings of a target, which are given as SQL themselves';
+
+CREATE FUNCTION harca.refresh_search_statistics(target text, sample_rows integer DEFAULT 30000) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    -- A lexeme of fewer documents of those that are read is counted by a search, which takes no longer than to find
+    -- them; a share of all that is estimated from fewer would be chance.
+    fewest constant integer := 10;
+    searched constant harca.search_target := harca.search_target_row(target);
+    kind constant "char" := (SELECT c.relkind FROM pg_class c WHERE c.oid = searched.relation);
+    activity record;
+    sample text := '';
+    share double precision := 1;
+    documents_read bigint;
+    words bigint;
+    deviation double precision;
+BEGIN
+    IF NOT harca.owns(searched.relation) THEN
+        RAISE EXCEPTION 'must be owner of table %', searched.relation
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Ask the owner of the table to call harca.refresh_search_statistics.';
+    END IF;
+    IF sample_rows < 1 THEN
+        RAISE EXCEPTION 'sample_rows must be positive'
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = format('It is %s.', sample_rows),
+                  HINT = 'Pass null to read all rows.';
+    END IF;
+    activity := harca.table_activity(searched.relation);
+    -- Blocks, as reading rows here and there would read most blocks anyway. From up to twice as many rows all are read.
+    IF kind IN ('r', 'p', 'm') AND greatest(activity.live, activity.planned) > 2 * sample_rows::bigint THEN
+        share := sample_rows::float8 / greatest(activity.live, activity.planned);
+        sample := format(' TABLESAMPLE SYSTEM (%s) REPEATABLE (0)', 100 * share);
+    END IF;
+    EXECUTE format('SELECT count(*) FROM %s%s WHERE %I IS NOT NULL', searched.relation, sample, searched.tsvector_column)
+        INTO documents_read;
+    -- 200 rows have 19,900 pairs: their deviation is known to a hundredth. The same rows each time, whatever their order.
+    EXECUTE format(
+        'WITH picked AS MATERIALIZED ('
+        ' SELECT p.embedding, row_number() OVER () AS n FROM ('
+        '  SELECT %1$I AS embedding FROM %2$s%3$s WHERE %1$I IS NOT NULL ORDER BY hashtextextended(format(''%%s'', %4$I), 0) LIMIT 200'
+        ' ) AS p)'
+        ' SELECT stddev_samp(d.distance) FROM ('
+        '  SELECT %5$s AS distance FROM picked AS a JOIN picked AS b ON a.n < b.n'
+        ' ) AS d WHERE d.distance NOT IN (''NaN'', ''Infinity'', ''-Infinity'')',
+        searched.embedding_column, searched.relation, sample, searched.id_column,
+        harca.distance_sql(searched, 'a.embedding', 'b.embedding')) INTO deviation;
+    -- One refresh of a target waits for the other here.
+    PERFORM FROM harca.search_target t WHERE t.name = target FOR NO KEY UPDATE;
+    DELETE FROM harca.search_statistics AS s WHERE s.target = target;
+    DELETE FROM harca.search_term AS s WHERE s.target = target;
+    WITH counted AS MATERIALIZED (
+        SELECT w.word, w.ndoc, w.nentry
+        FROM ts_stat(format('SELECT %I FROM %s%s', searched.tsvector_column, searched.relation, sample)) AS w
+    ), kept AS (
+        INSERT INTO harca.search_term
+        SELECT target, c.word, round(c.ndoc / share) FROM counted AS c WHERE c.ndoc >= fewest
+    )
+    SELECT sum(c.nentry) INTO words FROM counted AS c;
+    INSERT INTO harca.search_statistics
+    VALUES (target, round(documents_read / share), words::float8 / nullif(documents_read, 0), nullif(deviation, 0),
+            documents_read, activity.changes, clock_timestamp());
+    RETURN round(documents_read / share);
+END
+$$;
+COMMENT ON FUNCTION harca.refresh_search_statistics(text, integer) IS
+'Builds the statistics that ranking and fusion need for a search target anew, and gives the number of its documents; for the owner of the table. Of a table of more than twice as many rows, a sample of blocks is read, so that it takes seconds at any size; null reads all';
+
+CREATE FUNCTION harca.refresh_stale_search_statistics() RETURNS SETOF text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    stale text;
+BEGIN
+    FOR stale IN
+        SELECT s.target FROM harca.stat_search_target s JOIN harca.search_target t ON t.name = s.target
+        WHERE s.state <> 'fresh' AND harca.owns(t.relation)
+              AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
+        ORDER BY s.target
+    LOOP
+        PERFORM harca.refresh_search_statistics(stale);
+        RETURN NEXT stale;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION harca.refresh_stale_search_statistics() IS
+'Refreshes the statistics of all search targets that are not fresh and whose tables the current user owns, and gives their names: to be called by a scheduler, or after loading';

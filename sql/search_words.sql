@@ -1,0 +1,137 @@
+CREATE FUNCTION harca.lexeme_query(lexeme text) RETURNS tsquery
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    -- Quoted for tsquery's input syntax, in which a backslash escapes.
+    SELECT ('''' || pg_catalog.replace(pg_catalog.replace($1, '\', '\\'), '''', '''''') || '''')::pg_catalog.tsquery;
+END;
+COMMENT ON FUNCTION harca.lexeme_query(text) IS 'The query that looks for one lexeme, as it stands';
+
+CREATE FUNCTION harca.keyword_query(config regconfig, query text) RETURNS tsquery
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    -- Any of the words, as all of them together match nothing for a long question.
+    SELECT pg_catalog.string_agg(harca.lexeme_query(u.lexeme)::text, ' | ' ORDER BY u.positions[1])::pg_catalog.tsquery
+    FROM pg_catalog.unnest(pg_catalog.to_tsvector($1, $2)) AS u;
+END;
+COMMENT ON FUNCTION harca.keyword_query(regconfig, text) IS
+'The words of a query, any of which is to match; null when the configuration leaves none';
+
+CREATE FUNCTION harca.count_documents(
+    target harca.search_target,
+    words tsquery[],
+    most integer,
+    OUT documents bigint[],
+    OUT total bigint
+)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    IF row_security_active(target.relation) THEN
+        -- Behind a policy no index on the tsvector is used: one scan for all words.
+        EXECUTE (
+            SELECT format('SELECT ARRAY[%s], count(%I) FROM %s',
+                          string_agg(format('count(*) FILTER (WHERE %I @@ $1[%s])', target.tsvector_column, w.place), ', '
+                                     ORDER BY w.place),
+                          target.tsvector_column, target.relation)
+            FROM generate_series(1, cardinality(words)) AS w (place)
+        ) INTO documents, total USING words;
+    ELSE
+        EXECUTE format(
+            'SELECT array_agg((SELECT count(*) FROM (SELECT FROM %s WHERE %I @@ w.word LIMIT $2) AS found) ORDER BY w.place)'
+            ' FROM unnest($1) WITH ORDINALITY AS w (word, place)', target.relation, target.tsvector_column)
+            INTO documents USING words, most;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.count_documents(harca.search_target, tsquery[], integer) IS
+'How many rows that the current user sees match each of the queries, counted up to a most. Where row-level security hides rows, it counts all matches, and in total the documents that the user does see; null else';
+
+CREATE FUNCTION harca.keyword_leg(
+    target harca.search_target,
+    query text,
+    options jsonb,
+    OUT matches tsquery,
+    OUT wanted tsquery,
+    OUT ranker bytea,
+    OUT phrases tsquery[],
+    OUT phrase_weights double precision[],
+    OUT words text[],
+    OUT documents bigint[],
+    OUT looked_up boolean[],
+    OUT total bigint
+)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    -- What the statistics do not hold is rare, or new.
+    most_counted constant integer := 1000;
+    read constant text := "left"(query, coalesce(current_setting('pg_harca.max_query_chars', true)::integer, 1024));
+    config regconfig := target.query_config::regconfig;
+    occurrences integer[];
+    average_length double precision;
+    unknown integer[];
+    counted record;
+BEGIN
+    FOR attempt IN 1..2 LOOP
+        SELECT array_agg(u.lexeme ORDER BY u.positions[1], u.lexeme),
+               array_agg(coalesce(cardinality(u.positions), 1) ORDER BY u.positions[1], u.lexeme)
+        INTO words, occurrences
+        FROM unnest(to_tsvector(config, read)) AS u;
+        EXIT WHEN words IS NOT NULL;
+        config := target.config::regconfig;
+    END LOOP;
+    IF words IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT s.documents, s.average_length INTO total, average_length
+    FROM harca.search_statistics s WHERE s.target = target.name;
+    SELECT array_agg(t.documents ORDER BY w.place) INTO documents
+    FROM unnest(words) WITH ORDINALITY AS w (lexeme, place)
+    LEFT JOIN harca.common_term AS t ON t.target = target.name AND t.lexeme = w.lexeme;
+    unknown := array_positions(documents, NULL);
+    IF cardinality(unknown) > 0 THEN
+        counted := harca.count_documents(
+            target, ARRAY(SELECT harca.lexeme_query(words[p]) FROM unnest(unknown) AS p), most_counted);
+        FOR n IN 1..cardinality(unknown) LOOP
+            documents[unknown[n]] := counted.documents[n];
+        END LOOP;
+        total := coalesce(counted.total, total);
+    END IF;
+    IF coalesce(total, 0) = 0 THEN
+        -- No statistics yet, or of an empty table.
+        total := (SELECT greatest(a.live, a.planned) FROM harca.table_activity(target.relation) AS a);
+    END IF;
+    total := greatest(total, (SELECT max(d) FROM unnest(documents) AS d));
+    ranker := harca.bm25_query(words, occurrences, documents, total, average_length,
+                               coalesce((options ->> 'k1')::float8, target.k1), coalesce((options ->> 'b')::float8, target.b));
+
+    WITH unit AS (SELECT * FROM harca.candidate_units(documents, total, (options ->> 'max_matches')::bigint))
+    SELECT string_agg(format('(%s)', concat_ws(' & ', harca.lexeme_query(words[u.first]), harca.lexeme_query(words[u.second]))),
+                      ' | ')::tsquery,
+           (SELECT array_agg(w.place IN (SELECT u.first FROM unit AS u WHERE u.second IS NULL) ORDER BY w.place)
+            FROM generate_series(1, cardinality(words)) AS w (place))
+    INTO matches, looked_up
+    FROM unit AS u;
+    -- What stands in quotation marks is one more thing to look for, and counts as the rare thing that it is.
+    phrases := ARRAY(
+        SELECT phraseto_tsquery(target.config::regconfig, q.phrase)
+        FROM harca.quoted_phrases(read) AS q
+        -- phraseto_tsquery gives a notice where it finds no word.
+        WHERE to_tsvector(target.config::regconfig, q.phrase) <> ''
+        ORDER BY q.place);
+    IF cardinality(phrases) > 0 THEN
+        counted := harca.count_documents(target, phrases, most_counted);
+        phrase_weights := ARRAY(SELECT ln(1 + (greatest(total, n) - n + 0.5) / (n + 0.5))::float8 FROM unnest(counted.documents) AS n);
+        matches := (SELECT string_agg(format('(%s)', q), CASE options ->> 'phrases' WHEN 'require' THEN ' & ' ELSE ' | ' END)::tsquery
+                    FROM unnest(CASE options ->> 'phrases' WHEN 'require' THEN phrases ELSE matches || phrases END) AS q);
+    END IF;
+    wanted := (SELECT string_agg(harca.lexeme_query(w)::text, ' | ')::tsquery FROM unnest(words) AS w);
+END
+$$;
+COMMENT ON FUNCTION harca.keyword_leg(harca.search_target, text, jsonb) IS
+'What the keyword leg looks for, under options with defaults filled in: which rows (matches), how to rank them (wanted, for ts_rank_cd; ranker, for harca.bm25, and what each of the phrases adds to that), the words of the query, how many documents have each, which of them are looked up by themselves and not only with another one, and how many documents there are. All null when nothing is left of the query';

@@ -1,0 +1,103 @@
+//! `harca.bm25` and its query: the core's BM25 for the keyword leg.
+#![allow(unsafe_code)] // exported symbols
+
+use harca_core::bm25::{Collection, Parameters, Query, Scorer, TsVector};
+use harca_core::candidates::{self, Unit};
+use pgrx::pg_sys::Datum;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+
+use crate::call::{Call, Value, sql_function};
+use crate::text::ServerText;
+
+sql_function!(pg_finfo_harca_bm25, harca_bm25, bm25);
+sql_function!(pg_finfo_harca_bm25_query, harca_bm25_query, bm25_query);
+sql_function!(pg_finfo_harca_bm25_bound, harca_bm25_bound, bm25_bound);
+sql_function!(pg_finfo_harca_candidate_units, harca_candidate_units, candidate_units);
+
+/// Bytes of a lexeme that are compared; a `tsvector` has no longer one.
+const LEXEME_CHARS: usize = harca_core::bm25::MAX_LEXEME_BYTES + 1;
+
+/// `harca.bm25(document tsvector, query bytea) → double precision`, strict.
+fn bm25(call: &mut Call<'_>) -> Datum {
+    let (Some(document), Some(query)) = (call.varlena(0), call.varlena(1)) else { return call.null() };
+    // PostgreSQL writes no `tsvector` that is too short for its entries.
+    let Some(document) = TsVector::new(document) else { return call.value(Value::Double(0.0)) };
+    // The query of a search is the same for all rows.
+    let kept: &mut Option<Scorer> = call.kept();
+    if kept.as_ref().is_none_or(|scorer| scorer.bytes() != query) {
+        *kept = decode(query);
+    }
+    let score = kept.as_ref().map(|scorer| scorer.score(&document));
+    call.value(score.into())
+}
+
+/// `harca.bm25_query(lexemes text[], occurrences integer[], documents bigint[], total bigint, average_length double
+/// precision, k1 double precision, b double precision) → bytea`.
+fn bm25_query(call: &mut Call<'_>) -> Datum {
+    let (Some(lexemes), Some(occurrences), Some(documents)) = (call.array(0), call.array(1), call.array(2)) else {
+        return call.null();
+    };
+    let (Some(total), Some(k1), Some(b)) = (call.big_int(3), call.double(5), call.double(6)) else {
+        return call.null();
+    };
+    let collection = Collection { documents: natural(total), average_length: call.double(4) };
+    let Some(parameters) = Parameters::new(k1, b) else {
+        ErrorReport::new(PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "parameters of BM25 are out of range", "")
+            .set_detail(format!("k1 is {k1} and b is {b}."))
+            .set_hint(format!("Use a k1 from 0 to {} and a b from 0 to 1.", Parameters::MAX_K1))
+            .report(PgLogLevel::ERROR);
+        return call.null();
+    };
+    let terms = lexemes.texts().zip(occurrences).zip(documents).filter_map(|((lexeme, occurrences), documents)| {
+        let occurrences = u32::try_from(occurrences?.value() as i32).unwrap_or(0);
+        Some((ServerText::prefix(lexeme?, LEXEME_CHARS), occurrences, natural(documents?.value() as i64)))
+    });
+    let query = Query::new(collection, parameters, terms);
+    call.value(Value::Bytes(&query.encode()))
+}
+
+/// `harca.bm25_bound(query bytea) → double precision`, strict.
+fn bm25_bound(call: &mut Call<'_>) -> Datum {
+    match call.varlena(0) {
+        Some(query) => {
+            let bound = decode(query).map(|scorer| scorer.bound());
+            call.value(bound.into())
+        }
+        None => call.null(),
+    }
+}
+
+/// `harca.candidate_units(documents bigint[], total bigint, most bigint) → setof (first integer, second integer)`.
+fn candidate_units(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    let (Some(documents), Some(total), Some(most)) = (call.array(0), call.big_int(1), call.big_int(2)) else {
+        return call.null();
+    };
+    let documents: Vec<u64> = documents.map(|count| count.map_or(0, |count| natural(count.value() as i64))).collect();
+    let place = |term: usize| Value::Int(i32::try_from(term).map_or(i32::MAX, |term| term + 1));
+    for unit in candidates::units(&documents, natural(total), natural(most)) {
+        rows.push(match unit {
+            Unit::One(term) => [place(term), Value::Null],
+            Unit::Both(first, second) => [place(first), place(second)],
+        });
+    }
+    call.null()
+}
+
+/// An encoded query; an error for anything else.
+fn decode(query: &[u8]) -> Option<Scorer> {
+    let scorer = Scorer::decode(query);
+    if scorer.is_none() {
+        ErrorReport::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "query is not one of harca.bm25_query", "")
+            .set_detail(format!("It has {} bytes that cannot be read.", query.len()))
+            .set_hint("Make it with harca.bm25_query, by this version of the extension.")
+            .report(PgLogLevel::ERROR);
+    }
+    scorer
+}
+
+/// A count; a negative one is none.
+fn natural(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}

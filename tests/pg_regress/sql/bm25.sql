@@ -1,0 +1,156 @@
+-- BM25: the scores, the statistics behind them, which rows are looked at.
+-- the formula, by hand: N 100, n 5, tf 2, 3 words where 3 are the average
+SELECT round(harca.bm25('a:1,2 b:3', q)::numeric, 4) AS score,
+       round((ln(1 + 95.5 / 5.5) * 2 / (2 + 0.9))::numeric, 4) AS by_hand,
+       round(harca.bm25_bound(q)::numeric, 4) AS bound,
+       harca.bm25('b:3', q) AS without
+FROM harca.bm25_query('{a}', '{1}', '{5}', 100, 3) AS q;
+-- repetition and length count as k1 and b say
+SELECT k1, b, round(harca.bm25('a:1,2,3 b:4', q)::numeric, 3) AS often, round(harca.bm25('a:1 b:2', q)::numeric, 3) AS short,
+       round(harca.bm25('a:1 b:2 c:3 d:4 e:5 f:6', q)::numeric, 3) AS long
+FROM (VALUES (0, 0), (0.9, 0), (0.9, 1), (100, 0.4)) AS p (k1, b), harca.bm25_query('{a}', '{1}', '{5}', 100, 3, k1, b) AS q;
+-- stripped vectors, empty ones, other scripts; a word that is not in the document
+SELECT round(harca.bm25(strip('a:1,2 b:3'), q)::numeric, 4) AS stripped, harca.bm25('', q) AS empty,
+       round(harca.bm25(to_tsvector('harca', '全文検索の設定'), q)::numeric, 4) AS japanese
+FROM harca.bm25_query('{a,検索,zebra}', '{1,1,1}', '{5,5,0}', 100, NULL) AS q;
+-- a document that was compressed, and one that was moved out of its row
+CREATE TABLE long_document (tsv tsvector);
+INSERT INTO long_document SELECT to_tsvector('simple', string_agg('w' || i, ' ')) FROM generate_series(1, 30000) AS i;
+SELECT pg_column_size(tsv) > 100000 AS long, round(harca.bm25(tsv, q)::numeric, 4) AS score
+FROM long_document, harca.bm25_query('{w1,w30000,w30001}', '{1,1,1}', '{1,1,1}', 10, NULL) AS q;
+DROP TABLE long_document;
+SELECT harca.bm25(NULL, ''), harca.bm25('a', NULL), harca.bm25_bound(NULL), harca.bm25_query(NULL, '{}', '{}', 1, 1);
+SELECT harca.bm25('a', harca.bm25_query('{}', '{}', '{}', 0, NULL)) AS no_words;
+SELECT error_of($$SELECT harca.bm25('a', 'x')$$);
+SELECT error_of($$SELECT harca.bm25_bound('\x0100')$$);
+SELECT error_of($$SELECT harca.bm25_query('{a}', '{1}', '{5}', 100, 3, k1 => 'NaN')$$);
+SELECT error_of($$SELECT harca.bm25_query('{a}', '{1}', '{5}', 100, 3, b => 1.5)$$);
+
+-- which words are looked up: rare ones alone, common ones with one another, all of them in a small table
+SELECT * FROM harca.candidate_units('{400000,12,300000,3000,30000}', 1000000, 20000);
+SELECT count(*) FROM harca.candidate_units('{400000,12,300000,3000,30000}', 1000000, 1000000);
+SELECT * FROM harca.candidate_units('{500000}', 1000000, 1000);
+SELECT count(*) FROM harca.candidate_units('{}', 1000000, 1000);
+
+-- a table with a word in every row, one in each second, and rare ones
+CREATE TABLE report (
+    id integer PRIMARY KEY,
+    content text,
+    embedding vector(2),
+    tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED
+) WITH (autovacuum_enabled = off);
+CREATE INDEX ON report USING gin (tsv);
+SELECT harca.register_search_target('report', 'report');
+SELECT documents, average_length, documents_read, changed_rows, state FROM harca.stat_search_target;
+INSERT INTO report
+SELECT i, concat_ws(' ', 'report', CASE WHEN i % 2 = 0 THEN 'harbour' END, CASE WHEN i % 40 = 0 THEN 'crane' END, 'number' || i,
+                    CASE WHEN i % 500 = 0 THEN '港の北' END),
+       '[1, 0]'
+FROM generate_series(1, 2000) AS i;
+ANALYZE report;
+SELECT documents, average_length, changed_rows, state FROM harca.stat_search_target;
+-- words are ranked by how rare they are even before the statistics are built
+SELECT id, round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'harbour crane number7', "limit" => 2);
+SELECT harca.refresh_search_statistics('report');
+SELECT documents, round(average_length::numeric, 3) AS average_length, documents_read, changed_rows, state FROM harca.stat_search_target;
+SELECT lexeme, documents FROM harca.common_term ORDER BY documents DESC, lexeme;
+SELECT id, round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'harbour crane number7', "limit" => 2);
+SELECT id, keyword_rank FROM hybrid_search('report', '港の number9', "limit" => 3);
+
+-- how far apart the scores of any two rows are: for the fusion
+SELECT similarity_deviation FROM harca.search_statistics;
+UPDATE report SET embedding = CASE WHEN id % 2 = 0 THEN '[1, 0]' ELSE '[0, 1]' END::vector;
+SELECT harca.refresh_search_statistics('report');
+SELECT round(similarity_deviation::numeric, 1) AS cosine FROM harca.search_statistics;
+UPDATE harca.search_target SET distance = 'l2' WHERE name = 'report';
+SELECT harca.refresh_search_statistics('report');
+SELECT round(similarity_deviation::numeric, 1) AS l2 FROM harca.search_statistics;
+UPDATE harca.search_target SET distance = 'cosine' WHERE name = 'report';
+
+-- what the leg looks for
+SELECT matches, words, documents, looked_up, total FROM harca.keyword_leg(
+    harca.search_target_row('report'), 'report harbour crane number7', harca.search_options('{"max_matches": 100}'));
+SELECT matches, looked_up FROM harca.keyword_leg(
+    harca.search_target_row('report'), 'report harbour', harca.search_options('{"max_matches": 1100}'));
+SELECT matches, looked_up FROM harca.keyword_leg(harca.search_target_row('report'), 'report harbour', harca.search_options(NULL));
+SELECT matches IS NULL AS nothing FROM harca.keyword_leg(harca.search_target_row('report'), '?!', harca.search_options(NULL));
+-- no more rows are ranked than may be
+SELECT count(*) FROM hybrid_search('report', 'report', "limit" => 1000, options => '{"max_matches": 25, "candidates": 1000}');
+SELECT * FROM harca.quoted_phrases('the "harbour crane" of “北の港” and "no more');
+SELECT count(*) FROM harca.quoted_phrases(NULL);
+-- what is in quotation marks is looked for as it stands as well, and ranks by how rare it is
+SELECT matches, phrases, phrase_weights[1] > 3 AS heavy FROM harca.keyword_leg(
+    harca.search_target_row('report'), 'report "harbour crane" “港の北”', harca.search_options('{"max_matches": 100}'));
+SELECT count(*), min(id::integer) FROM hybrid_search('report', 'number9 "harbour crane"', "limit" => 51) WHERE keyword_score > 3;
+SELECT count(*), min(id::integer) FROM hybrid_search('report', 'report "harbour crane"', "limit" => 100, options => '{"phrases": "require"}');
+SELECT count(*) FROM hybrid_search('report', '"crane harbour"', options => '{"phrases": "require"}');
+SELECT count(*) FROM hybrid_search('report', '"harbour crane" “港の北”', options => '{"phrases": "require"}');
+SELECT count(*) FROM hybrid_search('report', 'number9 “港の北”', "limit" => 100);
+SELECT count(*) FROM hybrid_search('report', 'number9 "?"');
+SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"phrases": "yes"}')$$);
+-- a phrase or word that has the signs of the query language
+SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9 :* <-> 'x' \$$);
+SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9$$, options => '{"phrases": "require"}');
+
+-- parameters: of the target, and of the call
+SELECT round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'crane', options => '{"k1": 0}', "limit" => 1);
+UPDATE harca.search_target SET k1 = 0 WHERE name = 'report';
+SELECT round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'crane', "limit" => 1);
+SELECT round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'crane', options => '{"k1": 2}', "limit" => 1);
+SELECT error_of($$UPDATE harca.search_target SET b = 2$$);
+-- PostgreSQL's own ranking is still there
+SELECT id, round(keyword_score::numeric, 4) AS keyword_score
+FROM hybrid_search('report', 'harbour number7 number8', options => '{"ranking": "ts_rank_cd"}', "limit" => 2);
+SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"ranking": "ts_rank"}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"k1": 101}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"b": "small"}')$$);
+SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"max_matches": 0.5}')$$);
+
+-- statistics grow old and say so; a tenth of the rows may change
+UPDATE report SET embedding = '[0, 1]' WHERE id <= 250;
+SELECT changed_rows, state FROM harca.stat_search_target;
+SELECT harca.refresh_stale_search_statistics();
+DELETE FROM report WHERE id <= 300;
+SELECT changed_rows, state FROM harca.stat_search_target;
+SELECT harca.refresh_stale_search_statistics();
+SELECT documents, changed_rows, state FROM harca.stat_search_target;
+SELECT lexeme, documents FROM harca.common_term ORDER BY documents DESC, lexeme;
+SELECT harca.refresh_stale_search_statistics();
+-- all rows instead of a sample, and a sample of blocks
+SELECT harca.refresh_search_statistics('report', NULL);
+ANALYZE report;
+SELECT harca.refresh_search_statistics('report', 200) BETWEEN 200 AND 10000 AS about_all;
+SELECT documents_read < 1700 AS sampled, documents BETWEEN 200 AND 10000 AS scaled FROM harca.stat_search_target;
+SELECT error_of($$SELECT harca.refresh_search_statistics('report', 0)$$);
+SELECT error_of($$SELECT harca.refresh_search_statistics('nothing')$$);
+-- an empty table has none; a table that is dropped leaves its registration behind, as ever
+TRUNCATE report;
+SELECT pg_stat_force_next_flush();
+SELECT changed_rows, state FROM harca.stat_search_target;
+SELECT harca.refresh_search_statistics('report');
+SELECT documents, average_length, state FROM harca.stat_search_target;
+SELECT count(*) FROM hybrid_search('report', 'harbour');
+DROP TABLE report;
+SELECT target, state FROM harca.stat_search_target;
+SELECT harca.refresh_stale_search_statistics();
+SELECT count(*) FROM harca.common_term;
+SELECT harca.drop_search_target('report');
+SELECT count(*) FROM harca.search_statistics;
+
+-- partitions and materialized views
+CREATE TABLE log (id integer, content text, tsv tsvector, embedding vector(2)) PARTITION BY RANGE (id);
+CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (0) TO (100);
+CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM (100) TO (200);
+INSERT INTO log SELECT i, 'entry', to_tsvector('harca', 'entry ' || i), '[1, 0]' FROM generate_series(0, 199) AS i;
+CREATE MATERIALIZED VIEW shown AS SELECT * FROM log WHERE id < 150;
+SELECT harca.register_search_target('log', 'log'), harca.register_search_target('shown', 'shown');
+SELECT target, documents, average_length, changed_rows, state FROM harca.stat_search_target ORDER BY 1;
+SELECT target, lexeme, documents FROM harca.common_term ORDER BY 1;
+SELECT id FROM hybrid_search('log', 'entry 150', "limit" => 1);
+DELETE FROM log WHERE id > 20;
+REFRESH MATERIALIZED VIEW shown;
+SELECT pg_stat_force_next_flush();
+SELECT target, state FROM harca.stat_search_target ORDER BY 1;
+SELECT count(harca.drop_search_target(name)) FROM harca.search_target;
+DROP MATERIALIZED VIEW shown;
+DROP TABLE log;
