@@ -2,6 +2,7 @@
 # make demo       from nothing to the whole thing at work, in a private PostgreSQL 18; QUERIES=file.tsv adds your own queries
 # make test       every rung of tests; PG=18,16,15 and ONLY=core,regress,isolation,t narrow it, NAMES= picks files
 # make bench      docs/BENCHMARKS.md and docs/benchmarks.json, about 15 minutes on 2 idle cores; BENCH='--only rows,miss' narrows it
+# make eval       docs/SEARCH_QUALITY.md, search measured on the collections of DATA/ir; EVAL='--only cacm' narrows it
 # make train      the shipped model from DATA (its folder), an hour and more on 2 cores; make train-test tests the trainer
 # make install    PG_CONFIG=/path/to/pg_config [DESTDIR=…]: compile and install into that server
 # make uninstall  PG_CONFIG=…
@@ -10,7 +11,7 @@
 # Needed: Rust (rustup), Python 3.9 or later, a C compiler, make. Everything else goes under .build/.
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench train train-test install uninstall lint clean distclean
+.PHONY: build demo test bench eval train train-test install uninstall lint clean distclean
 
 PG_CONFIG ?=
 DESTDIR ?=
@@ -20,6 +21,7 @@ ONLY ?=
 NAMES ?=
 DATA ?= ../shared/data
 BENCH ?=
+EVAL ?=
 export DESTDIR
 
 embedded = $(if $(PG_CONFIG),,@scripts/setup_postgres.sh 18)
@@ -37,6 +39,12 @@ test:
 
 bench:
 	@tests/bench/run $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)') $(BENCH)
+
+# DATA may also name the folder of the collections itself.
+eval:
+	$(embedded)
+	@scripts/setup_eval.sh
+	@.build/eval-venv/bin/python tests/eval/run --data '$(if $(wildcard $(DATA)/ir),$(DATA)/ir,$(DATA))' $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)') $(EVAL)
 
 # Beside make test, which needs no PyTorch.
 train-test:
