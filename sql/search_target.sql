@@ -212,11 +212,11 @@ BEGIN
     INSERT INTO harca.search_target AS t
     VALUES (name, relation, id_column, text_column, tsvector_column, embedding_column,
             harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight);
-    -- The table's own weight says how good its embeddings are; the type moves it a little: the words of a keyword query
-    -- are mostly what is looked for.
+    -- The table's own weight says how good its embeddings are. Only the words of a keyword query are mostly what is looked
+    -- for; other types gain nothing from a weight of their own (docs/SEARCH_QUALITY.md).
     INSERT INTO harca.search_profile AS p
     SELECT name, d.query_type, greatest(0, least(1, vector_weight + d.shift))
-    FROM (VALUES ('keyword', -0.15), ('hybrid', 0), ('semantic', 0.05), ('unknown', 0)) AS d (query_type, shift);
+    FROM (VALUES ('keyword', -0.2), ('hybrid', 0), ('semantic', 0), ('unknown', 0)) AS d (query_type, shift);
     PERFORM harca.refresh_search_statistics(name);
 END
 $$;

@@ -154,8 +154,7 @@ is_(
 )
 is_(
     session.psql(f"SET pg_harca.enabled = off; {SEARCH}"),
-    # 0.38825: as a real it is a little more.
-    f"semantic|{0.145 * 0.225 + 0.7 * 0.425 + 0.155 * 0.375 + 1e-6:.4f}",
+    f"semantic|{0.145 * 0.175 + 0.7 * 0.375 + 0.155 * 0.375:.4f}",
     "the rules' answers weigh by the rows of their own labels",
 )
 session.close()
