@@ -93,6 +93,30 @@ need_pip() {
 needed to fetch the pinned wheels. Install either (Debian, Ubuntu: apt-get install python3-venv; Fedora: dnf install python3-pip)."
 }
 
+# packages NAME MODULE WHAT [WITHOUT]: makes .build/NAME-venv/bin/python, a Python with the packages of
+# scripts/requirements-NAME.txt. MODULE is one of them; WHAT says what they are, and WITHOUT what goes on without them.
+packages() {
+    local name=$1 module=$2 what=$3 without=${4:+ $4} requirements venv log wanted
+    need_python
+    requirements=$ROOT/scripts/requirements-$name.txt
+    venv=$BUILD/$name-venv
+    wanted="$(sha256 "$requirements") $(python3 -c 'import sys; print(sys.executable, sys.version)' | tr '\n' ' ')"
+    if stamped "$name-venv" "$wanted" && "$venv/bin/python" -c "import $module" 2>/dev/null; then return; fi
+    say "Python packages of $what"
+    mkdir -p "$BUILD"
+    log=$BUILD/$name-venv.log
+    rm -rf "$venv"
+    python3 -m venv "$venv" >"$log" 2>&1 || die "python3 has no venv module: on Debian and Ubuntu, install python3-venv.$without"
+    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
+        --requirement "$requirements" >>"$log" 2>&1; then
+        tail -n 3 "$log" >&2
+        die "pip could not install the packages of scripts/requirements-$name.txt; $log has the rest. If the network or a \
+proxy is in the way, check pip's own settings (PIP_INDEX_URL, PIP_CERT, https_proxy).$without"
+    fi
+    stamp "$name-venv" "$wanted"
+    took
+}
+
 # resolve PG_CONFIG: its one absolute path, so that one server never looks like two.
 resolve() {
     local path

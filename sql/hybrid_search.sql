@@ -139,17 +139,28 @@ $$;
 COMMENT ON FUNCTION harca.search_options(jsonb) IS
 'The options of hybrid_search with defaults filled in: candidates, the rows taken from each leg (100); vector_weight, which overrides the profile (null); fusion, the method of harca.fuse ("auto"); ranking of the keyword leg, "bm25" or "ts_rank_cd" ("bm25"); k1 and b, which override BM25''s parameters of the target (null); max_matches, the rows that the keyword leg ranks at most (20000); phrases, "prefer" or "require" what stands in quotation marks ("prefer")';
 
-CREATE FUNCTION harca.expected_vector_weight(target harca.search_target, scores real[]) RETURNS real
+CREATE FUNCTION harca.rarity(documents bigint[]) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- A word of five documents is looked for in order to find these; one of ten is no more than a fourth as telling.
+    SELECT least(1, coalesce(5.0::double precision / pg_catalog.min(d), 0)) ^ 2 FROM pg_catalog.unnest($1) AS d WHERE d > 0;
+END;
+COMMENT ON FUNCTION harca.rarity(bigint[]) IS
+'How rare the rarest word of a query is, by how many documents have each: 1 when five do at most, falling with the square of their number; 0 when none has any';
+
+CREATE FUNCTION harca.expected_vector_weight(target harca.search_target, scores real[], rarity double precision) RETURNS real
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT (pg_catalog.sum(s.probability * coalesce(p.vector_weight, ($1).vector_weight))
-            / pg_catalog.sum(s.probability))::real
+    SELECT (pg_catalog.sum(s.probability * coalesce(
+                (1 - $3) * p.vector_weight + $3 * coalesce(e.vector_weight, p.vector_weight), ($1).vector_weight))
+            / pg_catalog.sum(s.probability::double precision))::real
     FROM pg_catalog.unnest($2) WITH ORDINALITY AS s (probability, ordinality)
     JOIN harca.labels() AS l ON l.ordinality = s.ordinality
-    LEFT JOIN harca.search_profile AS p ON p.target = ($1).name AND p.query_type = l.label;
+    LEFT JOIN harca.search_profile AS p ON p.target = ($1).name AND p.query_type = l.label
+    LEFT JOIN harca.search_profile AS e ON e.target = ($1).name AND e.query_type = 'exact term' AND l.label = 'keyword';
 END;
-COMMENT ON FUNCTION harca.expected_vector_weight(harca.search_target, real[]) IS
-'The weight of the vector leg for a query with these scores: the mean of the profile''s weights by the probabilities of their types; a type without a row has the target''s own weight';
+COMMENT ON FUNCTION harca.expected_vector_weight(harca.search_target, real[], double precision) IS
+'The weight of the vector leg for a query with these scores, whose rarest word is so rare (harca.rarity): the mean of the profile''s weights by the probabilities of their types; a type without a row has the target''s own weight, and that of "keyword" goes over to that of "exact term" as the word is rare';
 
 CREATE FUNCTION harca.check_embedding(target harca.search_target, embedding vector) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -222,11 +233,6 @@ BEGIN
     -- Not by the offset: another number of candidates is another normalisation, and pages would overlap.
     candidates := greatest((chosen ->> 'candidates')::integer, "limit");
     classified := @extschema@.classify_query(query);
-    -- By the probabilities and not by the type, which pg_harca.min_confidence may make unknown: doubt has moved them
-    -- already.
-    weight := coalesce((chosen ->> 'vector_weight')::real,
-                       harca.expected_vector_weight(searched, classified.scores));
-
     IF embedding IS NOT NULL THEN
         PERFORM harca.check_embedding(searched, embedding);
         former_settings := harca.widen_index_scan(candidates);
@@ -238,6 +244,10 @@ BEGIN
         PERFORM harca.restore_index_scan(former_settings);
     END IF;
     keyword := harca.keyword_leg(searched, query, chosen);
+    -- By the probabilities and not by the type, which pg_harca.min_confidence may make unknown: doubt has moved them
+    -- already.
+    weight := coalesce((chosen ->> 'vector_weight')::real,
+                       harca.expected_vector_weight(searched, classified.scores, harca.rarity(keyword.documents)));
     IF keyword.matches IS NOT NULL THEN
         EXECUTE 'SELECT array_agg(id), array_agg(score) FROM ('
                 || harca.leg_sql(searched, 'keyword', filter, chosen ->> 'ranking') || ') AS leg'

@@ -58,7 +58,7 @@ CREATE TABLE harca.search_profile (
 COMMENT ON TABLE harca.search_profile IS
 'The weight of the vector leg for each query type of a target. The weight of a query is their mean, weighted by the probabilities of the types. Edit it freely';
 COMMENT ON COLUMN harca.search_profile.target IS 'Search target';
-COMMENT ON COLUMN harca.search_profile.query_type IS 'A label of the model; labels without a row have the vector_weight of the target';
+COMMENT ON COLUMN harca.search_profile.query_type IS 'A label of the model, or "exact term", which takes the place of "keyword" for a query with a word that few documents have; labels without a row have the vector_weight of the target';
 COMMENT ON COLUMN harca.search_profile.vector_weight IS 'From 0, keyword leg only, to 1, vector leg only';
 
 -- Everybody sees what can be searched; the owner of a table decides whether and how it is searched. A trigger and not
@@ -212,11 +212,11 @@ BEGIN
     INSERT INTO harca.search_target AS t
     VALUES (name, relation, id_column, text_column, tsvector_column, embedding_column,
             harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight);
-    -- The table's own weight says how good its embeddings are. Only the words of a keyword query are mostly what is looked
-    -- for; other types gain nothing from a weight of their own (docs/SEARCH_QUALITY.md).
+    -- The table's own weight says how good its embeddings are. A code or name that few documents have is what is looked
+    -- for; the types alone gain nothing from weights of their own (docs/SEARCH_QUALITY.md).
     INSERT INTO harca.search_profile AS p
-    SELECT name, d.query_type, greatest(0, least(1, vector_weight + d.shift))
-    FROM (VALUES ('keyword', -0.2), ('hybrid', 0), ('semantic', 0), ('unknown', 0)) AS d (query_type, shift);
+    SELECT name, d.query_type, greatest(0, least(1, round(vector_weight::numeric, 4) + d.shift))
+    FROM (VALUES ('exact term', -0.4), ('keyword', 0), ('hybrid', 0), ('semantic', 0), ('unknown', 0)) AS d (query_type, shift);
     PERFORM harca.refresh_search_statistics(name);
 END
 $$;

@@ -154,7 +154,8 @@ is_(
 )
 is_(
     session.psql(f"SET pg_harca.enabled = off; {SEARCH}"),
-    f"semantic|{0.145 * 0.175 + 0.7 * 0.375 + 0.155 * 0.375:.4f}",
+    # In a table of one row every word is rare.
+    f"semantic|{0.145 * 0 + 0.7 * 0.375 + 0.155 * 0.375:.4f}",
     "the rules' answers weigh by the rows of their own labels",
 )
 session.close()

@@ -92,6 +92,18 @@ SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"phras
 SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9 :* <-> 'x' \$$);
 SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9$$, options => '{"phrases": "require"}');
 
+-- a keyword query with a rare word leans on the words
+SELECT harca.rarity('{3,100}') AS three, harca.rarity('{0,10,100}') AS ten, harca.rarity('{0}') AS absent, harca.rarity(NULL) AS none;
+SELECT round(harca.expected_vector_weight(t, '{1,0,0,0}', 1)::numeric, 2) AS rare,
+       round(harca.expected_vector_weight(t, '{1,0,0,0}', 0.25)::numeric, 2) AS less_so,
+       round(harca.expected_vector_weight(t, '{0.5,0.5,0,0}', 1)::numeric, 2) AS doubtful,
+       round(harca.expected_vector_weight(t, '{0,1,0,0}', 1)::numeric, 2) AS semantic
+FROM harca.search_target_row('report') AS t;
+SELECT query_type, round(vector_weight::numeric, 1) AS weight FROM hybrid_search('report', 'NUMBER7', '[1, 0]', "limit" => 1);
+SELECT query_type, round(vector_weight::numeric, 1) AS weight FROM hybrid_search('report', 'CRANE', '[1, 0]', "limit" => 1);
+DELETE FROM harca.search_profile WHERE query_type = 'exact term';
+SELECT query_type, round(vector_weight::numeric, 1) AS weight FROM hybrid_search('report', 'NUMBER7', '[1, 0]', "limit" => 1);
+
 -- parameters: of the target, and of the call
 SELECT round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'crane', options => '{"k1": 0}', "limit" => 1);
 UPDATE harca.search_target SET k1 = 0 WHERE name = 'report';
