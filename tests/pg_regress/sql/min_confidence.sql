@@ -54,7 +54,8 @@ RESET pg_harca.min_confidence;
 CREATE TABLE note (id integer, content text, tsv tsvector, embedding vector(2));
 INSERT INTO note VALUES (1, 'faster', to_tsvector('harca', 'faster'), '[1, 0]');
 SELECT harca.register_search_target('note', 'note');
-UPDATE harca.search_profile SET vector_weight = 0 WHERE target = 'note' AND query_type = 'unknown';
+UPDATE harca.search_profile SET vector_weight = CASE query_type WHEN 'semantic' THEN 0.7 ELSE 0 END
+WHERE target = 'note' AND query_type IN ('semantic', 'unknown');
 SELECT id, query_type, vector_weight FROM hybrid_search('note', :'sentence', '[1, 0]') \gset before_
 SET pg_harca.min_confidence = 1;
 SELECT id, query_type, vector_weight = :'before_vector_weight' AS same_weight, vector_weight > 0.5 AS leans_on_meaning
