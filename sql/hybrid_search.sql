@@ -261,8 +261,7 @@ BEGIN
                classified.query_type
         FROM harca.fuse(vector_ids, vector_scores, keyword_ids, keyword_scores, weight, chosen ->> 'fusion',
                         (SELECT s.similarity_deviation FROM harca.search_statistics s WHERE s.target = target),
-                        CASE chosen ->> 'ranking' WHEN 'bm25' THEN harca.bm25_bound(keyword.ranker)
-                            + coalesce((SELECT sum(w) FROM unnest(keyword.phrase_weights) AS w), 0) END) AS f
+                        CASE chosen ->> 'ranking' WHEN 'bm25' THEN keyword.bound END) AS f
         LIMIT "limit" OFFSET "offset";
 END
 $$;

@@ -57,6 +57,7 @@ CREATE FUNCTION harca.keyword_leg(
     OUT ranker bytea,
     OUT phrases tsquery[],
     OUT phrase_weights double precision[],
+    OUT bound double precision,
     OUT words text[],
     OUT documents bigint[],
     OUT looked_up boolean[],
@@ -130,8 +131,11 @@ BEGIN
         matches := (SELECT string_agg(format('(%s)', q), CASE options ->> 'phrases' WHEN 'require' THEN ' & ' ELSE ' | ' END)::tsquery
                     FROM unnest(CASE options ->> 'phrases' WHEN 'require' THEN phrases ELSE matches || phrases END) AS q);
     END IF;
-    wanted := (SELECT string_agg(harca.lexeme_query(w)::text, ' | ')::tsquery FROM unnest(words) AS w);
+    bound := harca.bm25_bound(ranker) + coalesce((SELECT sum(w) FROM unnest(phrase_weights) AS w), 0);
+    IF options ->> 'ranking' = 'ts_rank_cd' THEN
+        wanted := harca.keyword_query(config, read);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION harca.keyword_leg(harca.search_target, text, jsonb) IS
-'What the keyword leg looks for, under options with defaults filled in: which rows (matches), how to rank them (wanted, for ts_rank_cd; ranker, for harca.bm25, and what each of the phrases adds to that), the words of the query, how many documents have each, which of them are looked up by themselves and not only with another one, and how many documents there are. All null when nothing is left of the query';
+'What the keyword leg looks for, under options with defaults filled in: which rows (matches), how to rank them (wanted, for ts_rank_cd alone; ranker, for harca.bm25, what each of the phrases adds to that, and the bound that no row reaches), the words of the query, how many documents have each, which of them are looked up by themselves and not only with another one, and how many documents there are. All null when nothing is left of the query';

@@ -2,7 +2,7 @@
 
 import os
 
-from harness import Server
+from harness import Server, copy
 from harness.wire import Connection
 
 DATABASE = "harca_bench"
@@ -117,10 +117,8 @@ class Features:
 
 def load(server, table, columns, rows):
     """Creates a table of the schema bench and fills it; columns as in CREATE TABLE, rows of texts."""
-    escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n"})
-    data = "".join("\t".join(str(value).translate(escapes) for value in row) + "\n" for row in rows)
     server.psql(
-        f"DROP TABLE IF EXISTS bench.{table};\nCREATE TABLE bench.{table} ({columns});\nCOPY bench.{table} FROM STDIN;\n{data}\\.\n"
+        f"DROP TABLE IF EXISTS bench.{table};\nCREATE TABLE bench.{table} ({columns});\n{copy(f'bench.{table}', rows)}"
         f"VACUUM (FREEZE, ANALYZE) bench.{table};\nSELECT count(*) FROM bench.{table}",
         DATABASE,
     )

@@ -4,8 +4,8 @@
 
 Every collection of the folder (BEIR layout) is loaded into PostgreSQL, embedded by a model of this machine, and searched by
 BM25 alone, by the embeddings alone, by reciprocal ranks, by every fixed weight, and as hybrid_search does by itself. Then
-the same for queries with an exact term, made from the documents. It writes SEARCH_QUALITY.md, search_quality.json and
-plots/ into the folder, docs/ by default. A missed bound is no failure.
+the same for queries with an exact term, made from the documents. It writes SEARCH_QUALITY.md and search_quality.json into
+the folder, docs/ by default. A missed bound is no failure.
 """
 
 import argparse

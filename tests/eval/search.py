@@ -4,7 +4,7 @@ import json
 import time
 from dataclasses import dataclass
 
-from harness import Server
+from harness import Server, copy
 from harness.wire import Connection
 
 from .embedding import DIMENSIONS
@@ -88,7 +88,7 @@ class Engine:
                    coalesce(json_agg(json_build_array(h.id, h.vector_score) ORDER BY h.vector_rank) FILTER (WHERE h.vector_rank IS NOT NULL), '[]'),
                    coalesce(json_agg(json_build_array(h.id, h.keyword_score) ORDER BY h.keyword_rank) FILTER (WHERE h.keyword_rank IS NOT NULL), '[]'),
                    (SELECT s.similarity_deviation FROM harca.search_statistics AS s),
-                   (SELECT harca.bm25_bound(k.ranker) + coalesce((SELECT sum(w) FROM unnest(k.phrase_weights) AS w), 0) FROM harca.keyword_leg(harca.search_target_row('document'), q.content,
+                   (SELECT k.bound FROM harca.keyword_leg(harca.search_target_row('document'), q.content,
                                                                               harca.search_options(NULL)) AS k)
             FROM query AS q
             -- Both legs together have twice as many rows as one at most: two pages.
@@ -133,9 +133,7 @@ class Engine:
         self.server.remove()
 
     def _copy(self, table, rows):
-        escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-        data = "".join("\t".join(str(value).translate(escapes) for value in row) + "\n" for row in rows)
-        self.server.psql(f"COPY {table} FROM STDIN;\n{data}\\.\n", DATABASE)
+        self.server.psql(copy(table, rows), DATABASE)
 
 
 def vector_literal(vector):

@@ -40,6 +40,13 @@ class PgError(Exception):
         super().__init__(f"{self.sqlstate}: {self.message}")
 
 
+def copy(table, rows):
+    """What psql is to read in order to fill a table, or the columns that its name is given with; rows of values as text."""
+    escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+    data = "".join("\t".join(str(value).translate(escapes) for value in row) + "\n" for row in rows)
+    return f"COPY {table} FROM STDIN;\n{data}\\.\n"
+
+
 def _alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
