@@ -232,3 +232,34 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION harca.drop_search_target(text) IS
 'Takes a search target and its weights out; the table stays as it is. False when there was none, or it belongs to another''s table';
+
+CREATE FUNCTION harca.search_target_row(name text) RETURNS harca.search_target
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    target harca.search_target;
+BEGIN
+    SELECT t.* INTO target FROM harca.search_target t WHERE t.name = name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'search target "%" does not exist', name
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'Register the table with harca.register_search_target(name, relation), or see harca.search_target for what there is.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = target.relation) THEN
+        RAISE EXCEPTION 'table of search target "%" no longer exists', name
+            USING ERRCODE = 'undefined_table',
+                  DETAIL = format('It had the object identifier %s.', target.relation::oid),
+                  HINT = 'Register the new table with replace => true, or call harca.drop_search_target(name).';
+    END IF;
+    -- Checked again, although registering does: the owner of a table may write the row by hand, and tables change.
+    PERFORM harca.check_relation(target.relation);
+    PERFORM harca.check_column(target.relation, target.id_column, 'id', '{}');
+    PERFORM harca.check_column(target.relation, target.tsvector_column, 'tsvector', '{tsvector}');
+    PERFORM harca.check_column(target.relation, target.embedding_column, 'embedding', '{vector,halfvec}');
+    RETURN target;
+END
+$$;
+COMMENT ON FUNCTION harca.search_target_row(text) IS
+'A search target whose table and columns are there; an error else';

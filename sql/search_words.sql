@@ -48,21 +48,20 @@ $$;
 COMMENT ON FUNCTION harca.count_documents(harca.search_target, tsquery[], integer) IS
 'How many rows that the current user sees match each of the queries, counted up to a most. Where row-level security hides rows, it counts all matches, and in total the documents that the user does see; null else';
 
-CREATE FUNCTION harca.keyword_leg(
-    target harca.search_target,
-    query text,
-    options jsonb,
-    OUT matches tsquery,
-    OUT wanted tsquery,
-    OUT ranker bytea,
-    OUT phrases tsquery[],
-    OUT phrase_weights double precision[],
-    OUT bound double precision,
-    OUT words text[],
-    OUT documents bigint[],
-    OUT looked_up boolean[],
-    OUT total bigint
-)
+CREATE TYPE harca.query_terms AS (
+    words text[],
+    documents bigint[],
+    total bigint,
+    phrases tsquery[],
+    phrase_weights double precision[],
+    ranker bytea,
+    bound double precision,
+    wanted tsquery
+);
+COMMENT ON TYPE harca.query_terms IS
+'What the keyword leg reads in a query: its words, how many documents have each, and how many there are; its phrases and what each adds to a score; how to rank (ranker, for harca.bm25, and wanted, for ts_rank_cd alone), and the bound that no row''s score exceeds';
+
+CREATE FUNCTION harca.search_terms(target harca.search_target, query text, options jsonb) RETURNS harca.query_terms
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -72,6 +71,7 @@ DECLARE
     most_counted constant integer := 1000;
     read constant text := "left"(query, coalesce(current_setting('pg_harca.max_query_chars', true)::integer, 1024));
     config regconfig := target.query_config::regconfig;
+    terms harca.query_terms;
     occurrences integer[];
     average_length double precision;
     unknown integer[];
@@ -80,62 +80,82 @@ BEGIN
     FOR attempt IN 1..2 LOOP
         SELECT array_agg(u.lexeme ORDER BY u.positions[1], u.lexeme),
                array_agg(coalesce(cardinality(u.positions), 1) ORDER BY u.positions[1], u.lexeme)
-        INTO words, occurrences
+        INTO terms.words, occurrences
         FROM unnest(to_tsvector(config, read)) AS u;
-        EXIT WHEN words IS NOT NULL;
+        EXIT WHEN terms.words IS NOT NULL;
         config := target.config::regconfig;
     END LOOP;
-    IF words IS NULL THEN
-        RETURN;
+    IF terms.words IS NULL THEN
+        RETURN NULL;
     END IF;
 
-    SELECT s.documents, s.average_length INTO total, average_length
+    SELECT s.documents, s.average_length INTO terms.total, average_length
     FROM harca.search_statistics s WHERE s.target = target.name;
-    SELECT array_agg(t.documents ORDER BY w.place) INTO documents
-    FROM unnest(words) WITH ORDINALITY AS w (lexeme, place)
+    SELECT array_agg(t.documents ORDER BY w.place) INTO terms.documents
+    FROM unnest(terms.words) WITH ORDINALITY AS w (lexeme, place)
     LEFT JOIN harca.common_term AS t ON t.target = target.name AND t.lexeme = w.lexeme;
-    unknown := array_positions(documents, NULL);
+    unknown := array_positions(terms.documents, NULL);
     IF cardinality(unknown) > 0 THEN
         counted := harca.count_documents(
-            target, ARRAY(SELECT harca.lexeme_query(words[p]) FROM unnest(unknown) AS p), most_counted);
+            target, ARRAY(SELECT harca.lexeme_query(terms.words[p]) FROM unnest(unknown) AS p), most_counted);
         FOR n IN 1..cardinality(unknown) LOOP
-            documents[unknown[n]] := counted.documents[n];
+            terms.documents[unknown[n]] := counted.documents[n];
         END LOOP;
-        total := coalesce(counted.total, total);
+        terms.total := coalesce(counted.total, terms.total);
     END IF;
-    IF coalesce(total, 0) = 0 THEN
+    IF coalesce(terms.total, 0) = 0 THEN
         -- No statistics yet, or of an empty table.
-        total := (SELECT greatest(a.live, a.planned) FROM harca.table_activity(target.relation) AS a);
+        terms.total := (SELECT greatest(a.live, a.planned) FROM harca.table_activity(target.relation) AS a);
     END IF;
-    total := greatest(total, (SELECT max(d) FROM unnest(documents) AS d));
-    ranker := harca.bm25_query(words, occurrences, documents, total, average_length,
-                               coalesce((options ->> 'k1')::float8, target.k1), coalesce((options ->> 'b')::float8, target.b));
-
-    WITH unit AS (SELECT * FROM harca.candidate_units(documents, total, (options ->> 'max_matches')::bigint))
-    SELECT string_agg(format('(%s)', concat_ws(' & ', harca.lexeme_query(words[u.first]), harca.lexeme_query(words[u.second]))),
-                      ' | ')::tsquery,
-           (SELECT array_agg(w.place IN (SELECT u.first FROM unit AS u WHERE u.second IS NULL) ORDER BY w.place)
-            FROM generate_series(1, cardinality(words)) AS w (place))
-    INTO matches, looked_up
-    FROM unit AS u;
+    terms.total := greatest(terms.total, (SELECT max(d) FROM unnest(terms.documents) AS d));
+    terms.ranker := harca.bm25_query(
+        terms.words, occurrences, terms.documents, terms.total, average_length,
+        coalesce((options ->> 'k1')::float8, target.k1), coalesce((options ->> 'b')::float8, target.b));
     -- What stands in quotation marks is one more thing to look for, and counts as the rare thing that it is.
-    phrases := ARRAY(
+    terms.phrases := ARRAY(
         SELECT phraseto_tsquery(target.config::regconfig, q.phrase)
         FROM harca.quoted_phrases(read) AS q
         -- phraseto_tsquery gives a notice where it finds no word.
         WHERE to_tsvector(target.config::regconfig, q.phrase) <> ''
         ORDER BY q.place);
-    IF cardinality(phrases) > 0 THEN
-        counted := harca.count_documents(target, phrases, most_counted);
-        phrase_weights := ARRAY(SELECT ln(1 + (greatest(total, n) - n + 0.5) / (n + 0.5))::float8 FROM unnest(counted.documents) AS n);
-        matches := (SELECT string_agg(format('(%s)', q), CASE options ->> 'phrases' WHEN 'require' THEN ' & ' ELSE ' | ' END)::tsquery
-                    FROM unnest(CASE options ->> 'phrases' WHEN 'require' THEN phrases ELSE matches || phrases END) AS q);
+    IF cardinality(terms.phrases) > 0 THEN
+        counted := harca.count_documents(target, terms.phrases, most_counted);
+        terms.phrase_weights := ARRAY(
+            SELECT ln(1 + (greatest(terms.total, n) - n + 0.5) / (n + 0.5))::float8 FROM unnest(counted.documents) AS n);
     END IF;
-    bound := harca.bm25_bound(ranker) + coalesce((SELECT sum(w) FROM unnest(phrase_weights) AS w), 0);
+    terms.bound := harca.bm25_bound(terms.ranker) + coalesce((SELECT sum(w) FROM unnest(terms.phrase_weights) AS w), 0);
     IF options ->> 'ranking' = 'ts_rank_cd' THEN
-        wanted := harca.keyword_query(config, read);
+        terms.wanted := harca.keyword_query(config, read);
+    END IF;
+    RETURN terms;
+END
+$$;
+COMMENT ON FUNCTION harca.search_terms(harca.search_target, text, jsonb) IS
+'What the keyword leg reads in a query, under options with defaults filled in; null when nothing is left of the query';
+
+CREATE FUNCTION harca.matches(
+    terms harca.query_terms, require_phrases boolean, most bigint, OUT query tsquery, OUT looked_up boolean[]
+)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    words constant text[] := terms.words;
+    phrases constant tsquery[] := terms.phrases;
+BEGIN
+    WITH unit AS (SELECT * FROM harca.candidate_units(terms.documents, terms.total, most))
+    SELECT string_agg(format('(%s)', concat_ws(' & ', harca.lexeme_query(words[u.first]), harca.lexeme_query(words[u.second]))),
+                      ' | ')::tsquery,
+           (SELECT array_agg(w.place IN (SELECT u.first FROM unit AS u WHERE u.second IS NULL) ORDER BY w.place)
+            FROM generate_series(1, cardinality(words)) AS w (place))
+    INTO query, looked_up
+    FROM unit AS u;
+    IF cardinality(phrases) > 0 THEN
+        query := (SELECT string_agg(format('(%s)', q), CASE WHEN require_phrases THEN ' & ' ELSE ' | ' END)::tsquery
+                  FROM unnest(CASE WHEN require_phrases THEN phrases ELSE query || phrases END) AS q);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION harca.keyword_leg(harca.search_target, text, jsonb) IS
-'What the keyword leg looks for, under options with defaults filled in: which rows (matches), how to rank them (wanted, for ts_rank_cd alone; ranker, for harca.bm25, what each of the phrases adds to that, and the bound that no row reaches), the words of the query, how many documents have each, which of them are looked up by themselves and not only with another one, and how many documents there are. All null when nothing is left of the query';
+COMMENT ON FUNCTION harca.matches(harca.query_terms, boolean, bigint) IS
+'Which rows the keyword leg looks at for the terms of a query, most of them at most: the query for the tsvector, and which of the words are looked up by themselves, not only with another one';

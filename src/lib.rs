@@ -23,8 +23,12 @@ pgrx::extension_sql_file!("../sql/ranking.sql", name = "ranking", requires = ["s
 pgrx::extension_sql_file!("../sql/search_statistics.sql", name = "search_statistics", requires = ["ranking"]);
 pgrx::extension_sql_file!("../sql/search_words.sql", name = "search_words", requires = ["search_statistics"]);
 pgrx::extension_sql_file!("../sql/search_filter.sql", name = "search_filter", requires = ["search_words"]);
-pgrx::extension_sql_file!("../sql/hybrid_search.sql", name = "hybrid_search", requires = ["search_filter"]);
-pgrx::extension_sql_file!("../sql/explain_legs.sql", name = "explain_legs", requires = ["hybrid_search"]);
-pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["explain_legs"]);
+pgrx::extension_sql_file!("../sql/search_boosts.sql", name = "search_boosts", requires = ["search_filter"]);
+pgrx::extension_sql_file!("../sql/search_options.sql", name = "search_options", requires = ["search_boosts"]);
+pgrx::extension_sql_file!("../sql/fusion.sql", name = "fusion", requires = ["search_options"]);
+pgrx::extension_sql_file!("../sql/search_legs.sql", name = "search_legs", requires = ["fusion"]);
+pgrx::extension_sql_file!("../sql/hybrid_search.sql", name = "hybrid_search", requires = ["search_legs"]);
+pgrx::extension_sql_file!("../sql/explain_search.sql", name = "explain_search", requires = ["hybrid_search"]);
+pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["explain_search"]);
 pgrx::extension_sql_file!("../sql/statistics.sql", name = "statistics", requires = ["status"]);
 pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", finalize);

@@ -17,7 +17,7 @@ const MAX_NAME_CHARS: usize = 16;
 
 /// `harca.fuse(vector_ids text[], vector_scores double precision[], keyword_ids text[], keyword_scores double
 /// precision[], vector_weight double precision, method text, vector_deviation double precision, keyword_bound double
-/// precision) → setof (…)`.
+/// precision, boosted_ids text[], boosts double precision[]) → setof (…)`.
 ///
 /// Ids are compared as bytes: they need not be valid in any encoding but the server's.
 fn fuse(call: &mut Call<'_>) -> Datum {
@@ -26,7 +26,12 @@ fn fuse(call: &mut Call<'_>) -> Datum {
     let keyword = leg(call, 2);
     let weight = call.double(4).unwrap_or(0.5);
     let Some(method) = method(call) else { return call.null() };
-    for row in fusion::fuse(&vector, &keyword, weight, method) {
+    let mut fused = fusion::fuse(&vector, &keyword, weight, method);
+    let boosts = leg(call, 8);
+    if !boosts.is_empty() {
+        fusion::boost(&mut fused, &boosts.into_iter().map(|(id, boost)| (id, 1.0 + boost)).collect());
+    }
+    for row in fused {
         rows.push([
             Value::Bytes(row.id),
             Value::Double(row.score),
@@ -34,6 +39,8 @@ fn fuse(call: &mut Call<'_>) -> Datum {
             row.keyword_rank.into(),
             row.vector_score.into(),
             row.keyword_score.into(),
+            row.vector_normalised.into(),
+            row.keyword_normalised.into(),
         ]);
     }
     call.null()

@@ -1,6 +1,7 @@
 """A collection in PostgreSQL, and the ways to search it. All retrieval is the server's."""
 
 import json
+import os
 import time
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Engine:
     """A private server with one collection at a time."""
 
     def __init__(self, pg_config):
-        self.server = Server(f"test-eval-{id(self)}", pg_config, SETTINGS)
+        self.server = Server(f"test-eval-{os.getpid()}", pg_config, SETTINGS)
         self.server.start()
         self.server.psql(f"CREATE DATABASE {DATABASE}")
         self.server.psql("CREATE EXTENSION pg_harca CASCADE", DATABASE)
@@ -82,19 +83,20 @@ class Engine:
         return [[id_ for id_ in json.loads(ids) if id_ is not None] for _, ids in rows], (time.perf_counter() - started) / len(rows)
 
     def legs(self):
-        """What each leg finds, as hybrid_search shows it."""
+        """What each leg finds when both run, as hybrid_search shows it."""
         rows = self.connection.query(f"""
             SELECT q.place,
                    coalesce(json_agg(json_build_array(h.id, h.vector_score) ORDER BY h.vector_rank) FILTER (WHERE h.vector_rank IS NOT NULL), '[]'),
                    coalesce(json_agg(json_build_array(h.id, h.keyword_score) ORDER BY h.keyword_rank) FILTER (WHERE h.keyword_rank IS NOT NULL), '[]'),
                    (SELECT s.similarity_deviation FROM harca.search_statistics AS s),
-                   (SELECT k.bound FROM harca.keyword_leg(harca.search_target_row('document'), q.content,
-                                                                              harca.search_options(NULL)) AS k)
+                   (SELECT t.bound FROM harca.search_terms(harca.search_target_row('document'), q.content,
+                                                           harca.search_options(NULL)) AS t)
             FROM query AS q
             -- Both legs together have twice as many rows as one at most: two pages.
             LEFT JOIN LATERAL (
                 SELECT s.* FROM generate_series(0, {CANDIDATES}, {CANDIDATES}) AS page,
-                                hybrid_search('document', q.content, q.embedding, {CANDIDATES}, page) AS s
+                                hybrid_search('document', q.content, q.embedding, {CANDIDATES}, page,
+                                              options => '{{"strategy": "parallel"}}') AS s
             ) AS h ON true
             GROUP BY q.place, q.content ORDER BY q.place""")
         return [

@@ -43,6 +43,7 @@ BOTH, WORDS = "hybrid_search('note', 'harbour', '[1,0]')", "hybrid_search('note'
 is_(state(f"SELECT * FROM {BOTH}"), "42501", "without SELECT on the table: refused")
 is_(state(f"SELECT * FROM {WORDS}"), "42501", "also by the keyword leg alone")
 is_(state("SELECT * FROM harca.explain_legs('note', 'harbour', '[1,0]')"), "42501", "nor the plans")
+is_(state("SELECT hybrid_search_explain('note', 'harbour', '[1,0]')"), "42501", "nor what explains them")
 as_owner(
     f"CREATE FUNCTION found(text) RETURNS SETOF text LANGUAGE sql SECURITY DEFINER BEGIN ATOMIC SELECT id FROM hybrid_search('note', $1, '[1,0]'); END"
 )
@@ -54,6 +55,12 @@ is_(ids(WORDS), "1 2 3", "with SELECT on the columns of the keyword leg: it answ
 is_(state(f"SELECT * FROM {BOTH}"), "42501", "but not the vector leg")
 as_owner(f"GRANT SELECT (embedding) ON note TO {READER}")
 is_(ids(BOTH), "1 2 3 4", "with the embedding too: both")
+as_owner("ALTER TABLE note ADD importance integer")
+is_(
+    state("""SELECT * FROM hybrid_search('note', 'harbour', options => '{"boosts": {"importance": {"weight": 1, "max": 5}}}')"""),
+    "42501",
+    "a boost may not read another column",
+)
 is_(
     state("""SELECT * FROM hybrid_search('note', 'harbour', filter => '{"tenant": "x"}')"""),
     "42501",
@@ -129,7 +136,7 @@ as_owner(f"""
     FROM generate_series(1, 40) AS i;
     SELECT harca.register_search_target('ledger', 'ledger')""")
 TERMS = "SELECT string_agg(lexeme || ' ' || documents, ', ' ORDER BY lexeme) FROM harca.common_term WHERE target = 'ledger'"
-COUNTS = "SELECT words, documents, total FROM harca.keyword_leg(harca.search_target_row('ledger'), 'entry 1', harca.search_options(NULL))"
+COUNTS = "SELECT words, documents, total FROM harca.search_terms(harca.search_target_row('ledger'), 'entry 1', harca.search_options(NULL))"
 is_(server.psql(TERMS, DB, OWNER), "0 20, 1 20, entri 40", "the owner sees the words of its table")
 is_(server.psql(TERMS, DB, READER), "", "who may not read the table does not")
 is_(state("SELECT lexeme FROM harca.search_term"), "42501", "nor behind the view")

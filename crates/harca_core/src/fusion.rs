@@ -66,6 +66,10 @@ pub struct Fused<Id> {
     pub vector_score: Option<f64>,
     /// Score in the keyword leg, as the leg gave it.
     pub keyword_score: Option<f64>,
+    /// What the vector leg's score is on its scale, or `1 / (60 + rank)`: before the weight, from 0.
+    pub vector_normalised: Option<f64>,
+    /// The same of the keyword leg.
+    pub keyword_normalised: Option<f64>,
 }
 
 /// The weight of the vector leg for a query: the mean of the types' weights by their probabilities.
@@ -104,21 +108,45 @@ pub fn fuse<Id: Clone + Eq + Hash + Ord>(
         let row = rows.entry(id).or_insert_with(|| empty(id));
         row.vector_rank = Some(rank as u32 + 1);
         row.vector_score = Some(*score);
+        row.vector_normalised = Some(part);
         row.score += weight * part;
     }
     for (rank, ((id, score), part)) in keyword.iter().zip(keyword_part).enumerate() {
         let row = rows.entry(id).or_insert_with(|| empty(id));
         row.keyword_rank = Some(rank as u32 + 1);
         row.keyword_score = Some(*score);
+        row.keyword_normalised = Some(part);
         row.score += (1.0 - weight) * part;
     }
     let mut fused: Vec<_> = rows.into_values().collect();
-    fused.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+    order(&mut fused);
     fused
 }
 
+/// Multiplies the scores of fused rows by what else speaks for them, and orders them anew; rows without a factor keep
+/// their score.
+pub fn boost<Id: Eq + Hash + Ord>(fused: &mut [Fused<Id>], factors: &HashMap<Id, f64>) {
+    for row in &mut *fused {
+        row.score *= factors.get(&row.id).filter(|factor| factor.is_finite()).unwrap_or(&1.0);
+    }
+    order(fused);
+}
+
+fn order<Id: Ord>(fused: &mut [Fused<Id>]) {
+    fused.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+}
+
 fn empty<Id: Clone>(id: &Id) -> Fused<Id> {
-    Fused { id: id.clone(), score: 0.0, vector_rank: None, keyword_rank: None, vector_score: None, keyword_score: None }
+    Fused {
+        id: id.clone(),
+        score: 0.0,
+        vector_rank: None,
+        keyword_rank: None,
+        vector_score: None,
+        keyword_score: None,
+        vector_normalised: None,
+        keyword_normalised: None,
+    }
 }
 
 /// What each place of a leg brings to the fused score.
@@ -181,6 +209,26 @@ mod tests {
         let fused = fuse(&[(1, 0.9), (2, 0.8)], &[(2, 1.0)], 0.5, Method::ReciprocalRank);
         assert_eq!(ids(&fused), [2, 1]);
         assert!((fused[0].score - 0.5 * (1.0 / 62.0 + 1.0 / 61.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_score_is_the_weighted_sum_of_what_the_legs_say() {
+        let fused = fuse(&[(1, 0.9), (2, 0.5)], &[(2, 4.0), (3, 1.0)], 0.25, CONVEX);
+        let parts: Vec<_> = fused.iter().map(|f| (f.id, f.vector_normalised, f.keyword_normalised)).collect();
+        assert_eq!(parts, [(2, Some(0.0), Some(1.0)), (1, Some(1.0), None), (3, None, Some(0.25))]);
+        for f in fused {
+            let sum = 0.25 * f.vector_normalised.unwrap_or(0.0) + 0.75 * f.keyword_normalised.unwrap_or(0.0);
+            assert_eq!(f.score, sum);
+        }
+    }
+
+    #[test]
+    fn a_boost_reorders() {
+        let mut fused = fuse(&[(1, 0.9), (2, 0.8), (3, 0.1)], &[], 1.0, CONVEX);
+        boost(&mut fused, &HashMap::from([(2, 1.5), (1, f64::NAN), (9, 4.0)]));
+        assert_eq!(ids(&fused), [2, 1, 3]);
+        assert!((fused[0].score - 1.5 * 0.875).abs() < 1e-9);
+        assert_eq!(fused[1].score, 1.0);
     }
 
     #[test]

@@ -68,19 +68,20 @@ SELECT round(similarity_deviation::numeric, 1) AS l2 FROM harca.search_statistic
 UPDATE harca.search_target SET distance = 'cosine' WHERE name = 'report';
 
 -- what the leg looks for
-SELECT matches, words, documents, looked_up, total FROM harca.keyword_leg(
-    harca.search_target_row('report'), 'report harbour crane number7', harca.search_options('{"max_matches": 100}'));
-SELECT matches, looked_up FROM harca.keyword_leg(
-    harca.search_target_row('report'), 'report harbour', harca.search_options('{"max_matches": 1100}'));
-SELECT matches, looked_up FROM harca.keyword_leg(harca.search_target_row('report'), 'report harbour', harca.search_options(NULL));
-SELECT matches IS NULL AS nothing FROM harca.keyword_leg(harca.search_target_row('report'), '?!', harca.search_options(NULL));
+CREATE FUNCTION terms(query text) RETURNS harca.query_terms LANGUAGE sql
+AS $$SELECT harca.search_terms(harca.search_target_row('report'), query, harca.search_options(NULL))$$;
+SELECT m.query, t.words, t.documents, m.looked_up, t.total
+FROM terms('report harbour crane number7') AS t, harca.matches(t, false, 100) AS m;
+SELECT m.query, m.looked_up FROM harca.matches(terms('report harbour'), false, 1100) AS m;
+SELECT m.query, m.looked_up FROM harca.matches(terms('report harbour'), false, 20000) AS m;
+SELECT terms('?!') IS NULL AS nothing;
 -- no more rows are ranked than may be
 SELECT count(*) FROM hybrid_search('report', 'report', "limit" => 1000, options => '{"max_matches": 25, "candidates": 1000}');
 SELECT * FROM harca.quoted_phrases('the "harbour crane" of “北の港” and "no more');
 SELECT count(*) FROM harca.quoted_phrases(NULL);
 -- what is in quotation marks is looked for as it stands as well, and ranks by how rare it is
-SELECT matches, phrases, phrase_weights[1] > 3 AS heavy FROM harca.keyword_leg(
-    harca.search_target_row('report'), 'report "harbour crane" “港の北”', harca.search_options('{"max_matches": 100}'));
+SELECT m.query, t.phrases, t.phrase_weights[1] > 3 AS heavy
+FROM terms('report "harbour crane" “港の北”') AS t, harca.matches(t, false, 100) AS m;
 SELECT count(*), min(id::integer) FROM hybrid_search('report', 'number9 "harbour crane"', "limit" => 51) WHERE keyword_score > 3;
 SELECT count(*), min(id::integer) FROM hybrid_search('report', 'report "harbour crane"', "limit" => 100, options => '{"phrases": "require"}');
 SELECT count(*) FROM hybrid_search('report', '"crane harbour"', options => '{"phrases": "require"}');
@@ -166,3 +167,4 @@ SELECT target, state FROM harca.stat_search_target ORDER BY 1;
 SELECT count(harca.drop_search_target(name)) FROM harca.search_target;
 DROP MATERIALIZED VIEW shown;
 DROP TABLE log;
+DROP FUNCTION terms;

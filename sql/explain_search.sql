@@ -1,0 +1,173 @@
+CREATE FUNCTION harca.leg_plan(
+    target harca.search_target,
+    leg text,
+    legs harca.leg_results,
+    embedding vector,
+    candidates integer,
+    filter jsonb,
+    options jsonb
+) RETURNS SETOF text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    terms constant harca.query_terms := legs.terms;
+    former_settings constant jsonb := harca.widen_index_scan(candidates);
+BEGIN
+    RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) '
+        || harca.leg_sql(target, leg, filter, options, legs.strategy = leg || '_first' AND embedding IS NOT NULL)
+        USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
+              terms.phrases, terms.phrase_weights, embedding;
+    PERFORM harca.restore_index_scan(former_settings);
+END
+$$;
+COMMENT ON FUNCTION harca.leg_plan(harca.search_target, text, harca.leg_results, vector, integer, jsonb, jsonb) IS
+'PostgreSQL''s plan for the query of one leg, "vector" or "keyword", of a search that has been run';
+
+CREATE FUNCTION harca.explain_legs(
+    target text,
+    query text,
+    embedding vector DEFAULT NULL,
+    "limit" integer DEFAULT 10,
+    filter jsonb DEFAULT NULL,
+    options jsonb DEFAULT NULL
+) RETURNS TABLE (leg text, plan text)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 20
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    searched constant harca.search_target := harca.search_target_row(target);
+    chosen constant jsonb := harca.search_options(options);
+    candidates constant integer := harca.candidates(chosen, "limit");
+    legs constant harca.leg_results := harca.search_legs(searched, query, embedding, candidates, filter, chosen);
+BEGIN
+    RETURN QUERY
+        SELECT l.leg, p.plan
+        FROM unnest(legs.ran) WITH ORDINALITY AS l (leg, place)
+        CROSS JOIN LATERAL harca.leg_plan(searched, l.leg, legs, embedding, candidates, filter, chosen)
+            WITH ORDINALITY AS p (plan, line)
+        ORDER BY l.place DESC, p.line;
+END
+$$;
+COMMENT ON FUNCTION harca.explain_legs(text, text, vector, integer, jsonb, jsonb) IS
+'The plans of the queries that hybrid_search runs for the same arguments, the vector leg''s first: does each leg use its index?';
+
+CREATE FUNCTION @extschema@.hybrid_search_explain(
+    target text,
+    query text,
+    embedding vector DEFAULT NULL,
+    "limit" integer DEFAULT 10,
+    "offset" integer DEFAULT 0,
+    filter jsonb DEFAULT NULL,
+    options jsonb DEFAULT NULL
+) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    searched constant harca.search_target := harca.search_target_row(target);
+    chosen constant jsonb := harca.search_options(options);
+    candidates constant integer := harca.candidates(chosen, "limit");
+    legs harca.leg_results;
+    classified @extschema@.query_classification;
+    terms harca.query_terms;
+    leg text;
+    found integer;
+    indexes text[];
+    matched bigint;
+    fused_at timestamptz;
+    rows jsonb;
+    state text;
+    explained jsonb := '{}';
+    warnings text[] := '{}';
+BEGIN
+    PERFORM harca.check_page("limit", "offset");
+    IF query IS NULL THEN
+        RETURN NULL;
+    END IF;
+    legs := harca.search_legs(searched, query, embedding, candidates, filter, chosen);
+    fused_at := clock_timestamp();
+    SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.place), '[]') INTO rows
+    FROM (SELECT r.*, row_number() OVER () AS place FROM harca.ranked_rows(legs, chosen) AS r LIMIT "limit" OFFSET "offset") AS r;
+    legs.times := legs.times || clock_timestamp();
+    classified := legs.classified;
+    terms := legs.terms;
+    state := (SELECT s.state FROM harca.stat_search_target s WHERE s.target = target);
+
+    FOREACH leg IN ARRAY '{keyword,vector}'::text[] LOOP
+        found := coalesce(cardinality(CASE leg WHEN 'keyword' THEN legs.keyword_ids ELSE legs.vector_ids END), 0);
+        indexes := NULL;
+        IF leg = ANY (legs.ran) THEN
+            SELECT array_agg(DISTINCT m[1]) INTO indexes
+            FROM harca.leg_plan(searched, leg, legs, embedding, candidates, filter, chosen) AS p (line)
+            CROSS JOIN LATERAL regexp_matches(p.line, '(?:Scan using|Scan Backward using|Bitmap Index Scan on) ("(?:[^"]|"")+"|\S+)') AS m;
+            warnings := warnings
+                || CASE WHEN indexes IS NULL THEN format('the %s leg reads the whole table: PostgreSQL uses no index for it', leg) END
+                || CASE WHEN found = 0 THEN format('the %s leg found nothing%s', leg, CASE WHEN filter IS NOT NULL THEN ': see whether the filter leaves rows' END) END;
+        ELSE
+            warnings := warnings || format('the %s leg was skipped: %s', leg, CASE
+                WHEN legs.strategy IN ('keyword_first', 'vector_first') AND found > 0 THEN
+                    format('it only scores the rows of the other leg (strategy %s%s)', legs.strategy, ', as ' || legs.reason)
+                WHEN leg = 'vector' AND embedding IS NULL THEN 'no embedding of the query was given'
+                WHEN leg = 'keyword' AND terms.words IS NULL AND legs.strategy <> 'vector_only' OR legs.reason IS NOT NULL THEN
+                    'the text search configuration leaves no word of the query'
+                ELSE format('the strategy is %s', legs.strategy) END);
+        END IF;
+        explained := jsonb_set(explained, ARRAY[leg], jsonb_build_object(
+            'ran', coalesce(leg = ANY (legs.ran), false), 'rows', found, 'indexes', coalesce(to_jsonb(indexes), '[]'),
+            'milliseconds', harca.milliseconds(legs.times, CASE leg WHEN 'keyword' THEN 3 ELSE 4 END)));
+    END LOOP;
+    IF terms.words IS NOT NULL THEN
+        explained := jsonb_set(explained, '{keyword,words}', (
+            SELECT jsonb_agg(jsonb_build_object('word', w.word, 'documents', w.documents, 'looked_up', w.looked_up) ORDER BY w.place)
+            FROM unnest(terms.words, terms.documents, legs.looked_up) WITH ORDINALITY AS w (word, documents, looked_up, place)));
+        explained := jsonb_set(explained, '{keyword,phrases}', to_jsonb(terms.phrases::text[]));
+        warnings := warnings || (
+            SELECT format('too common to be looked up alone: %s', string_agg(w.word, ', ' ORDER BY w.place))
+            FROM unnest(terms.words, legs.looked_up) WITH ORDINALITY AS w (word, looked_up, place)
+            WHERE NOT w.looked_up HAVING count(*) > 0);
+    END IF;
+    IF 'keyword' = ANY (legs.ran) THEN
+        EXECUTE format('SELECT count(*) FROM (SELECT FROM %s WHERE %I @@ $1%s LIMIT $2 + 1) AS m', searched.relation,
+                       searched.tsvector_column, harca.filter_condition(searched.relation, filter))
+            INTO matched USING legs.matches, legs.most_ranked, filter;
+        explained := jsonb_set(explained, '{keyword,ranked}', to_jsonb(least(matched, legs.most_ranked)));
+        warnings := warnings || CASE WHEN matched > legs.most_ranked THEN
+            format('more than %1$s rows match: %1$s of them were ranked, not the best of all', legs.most_ranked) END;
+    END IF;
+    warnings := warnings
+        || CASE WHEN state <> 'fresh' THEN format('the statistics of the search target are not fresh (%s): call harca.refresh_search_statistics(%L)', state, target) END
+        || CASE WHEN classified.model = 'rules' THEN 'the rules answered in the place of a model' END;
+    RETURN jsonb_build_object(
+        'classification', to_jsonb(classified) - 'query' || jsonb_build_object('scores', (
+            SELECT jsonb_object_agg(l.label, s.score)
+            FROM unnest(classified.scores) WITH ORDINALITY AS s (score, ordinality) JOIN harca.labels() AS l USING (ordinality))),
+        'vector_weight', legs.vector_weight,
+        'rarity', coalesce(legs.rarity, 0),
+        'strategy', jsonb_build_object('asked', chosen ->> 'strategy', 'taken', legs.strategy, 'reason', legs.reason),
+        'options', chosen,
+        'fusion', jsonb_build_object('method', chosen ->> 'fusion', 'similarity_deviation', legs.similarity_deviation,
+                                     'keyword_bound', terms.bound),
+        'legs', explained,
+        'statistics', state,
+        'milliseconds', jsonb_build_object(
+            'classification', harca.milliseconds(legs.times, 1), 'terms', harca.milliseconds(legs.times, 2),
+            'keyword_leg', harca.milliseconds(legs.times, 3), 'vector_leg', harca.milliseconds(legs.times, 4),
+            'fusion', harca.milliseconds(ARRAY[fused_at, legs.times[6]], 1)),
+        'rows', rows,
+        'warnings', array_remove(warnings, NULL));
+END
+$$;
+COMMENT ON FUNCTION @extschema@.hybrid_search_explain(text, text, vector, integer, integer, jsonb, jsonb) IS
+'Runs the search that hybrid_search would run and says how it came to its rows, as JSON: classification, vector_weight, rarity of the rarest word, strategy, options, fusion, legs (rows, indexes, milliseconds; words with the documents that have them), statistics, milliseconds of each step, rows with ranks, scores and normalised scores, and warnings in words: a leg that was skipped or is empty, and why; words that were too common; statistics that are old. Null for a null query';
+
+CREATE FUNCTION harca.milliseconds(times timestamptz[], step integer) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT round(1000 * extract(epoch FROM $1[$2 + 1] - $1[$2]), 3)::double precision;
+END;
+COMMENT ON FUNCTION harca.milliseconds(timestamptz[], integer) IS
+'How long a step took, by the times before and after it: from element step to the next one';

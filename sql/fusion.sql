@@ -1,0 +1,48 @@
+CREATE FUNCTION harca.fuse(
+    vector_ids text[],
+    vector_scores double precision[],
+    keyword_ids text[],
+    keyword_scores double precision[],
+    vector_weight double precision,
+    method text DEFAULT 'auto',
+    vector_deviation double precision DEFAULT NULL,
+    keyword_bound double precision DEFAULT NULL,
+    boosted_ids text[] DEFAULT NULL,
+    boosts double precision[] DEFAULT NULL
+) RETURNS TABLE (
+        id text,
+        score double precision,
+        vector_rank integer,
+        keyword_rank integer,
+        vector_score double precision,
+        keyword_score double precision,
+        vector_normalised double precision,
+        keyword_normalised double precision
+    )
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 100
+    AS 'MODULE_PATHNAME', 'harca_fuse';
+COMMENT ON FUNCTION harca.fuse(text[], double precision[], text[], double precision[], double precision, text, double precision, double precision, text[], double precision[]) IS
+'Fuses two ranked lists, best first, into one: ids and scores of the vector leg, ids and scores of the keyword leg, the weight of the vector leg from 0 to 1, and the method: "auto", "max", "minmax", "zscore" or "sigmoid" for the weighted sum of normalised scores, "rrf" for that of reciprocal ranks (k = 60). "auto" counts vector scores from the lowest in standard deviations of the table''s (vector_deviation), and keyword scores in the geometric mean of the highest and the highest possible (keyword_bound); without these, it does as well as it can. Rows with a boost have their score multiplied by 1 + boost. A row''s score is the weighted sum of its normalised scores, times that';
+
+CREATE FUNCTION harca.rarity(documents bigint[]) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- A word of five documents is looked for in order to find these; one of ten is no more than a fourth as telling.
+    SELECT least(1, coalesce(5.0::double precision / pg_catalog.min(d), 0)) ^ 2 FROM pg_catalog.unnest($1) AS d WHERE d > 0;
+END;
+COMMENT ON FUNCTION harca.rarity(bigint[]) IS
+'How rare the rarest word of a query is, by how many documents have each: 1 when five do at most, falling with the square of their number; 0 when none has any';
+
+CREATE FUNCTION harca.expected_vector_weight(target harca.search_target, scores real[], rarity double precision) RETURNS real
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT (pg_catalog.sum(s.probability * coalesce(
+                (1 - $3) * p.vector_weight + $3 * coalesce(e.vector_weight, p.vector_weight), ($1).vector_weight))
+            / pg_catalog.sum(s.probability::double precision))::real
+    FROM pg_catalog.unnest($2) WITH ORDINALITY AS s (probability, ordinality)
+    JOIN harca.labels() AS l ON l.ordinality = s.ordinality
+    LEFT JOIN harca.search_profile AS p ON p.target = ($1).name AND p.query_type = l.label
+    LEFT JOIN harca.search_profile AS e ON e.target = ($1).name AND e.query_type = 'exact term' AND l.label = 'keyword';
+END;
+COMMENT ON FUNCTION harca.expected_vector_weight(harca.search_target, real[], double precision) IS
+'The weight of the vector leg for a query with these scores, whose rarest word is so rare (harca.rarity): the mean of the profile''s weights by the probabilities of their types; a type without a row has the target''s own weight, and that of "keyword" goes over to that of "exact term" as the word is rare';

@@ -1,0 +1,276 @@
+CREATE FUNCTION harca.check_embedding(target harca.search_target, embedding vector) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- pgvector keeps the dimension as the type modifier; -1 is any.
+    dimensions constant integer := (
+        SELECT a.atttypmod FROM pg_attribute a
+        WHERE a.attrelid = target.relation AND a.attname = target.embedding_column);
+    given integer;
+BEGIN
+    -- The length of the text form is not asked for: vector_dims may live in any schema, the cast to an array does not.
+    given := cardinality(embedding::real[]);
+    IF dimensions > 0 AND given <> dimensions THEN
+        RAISE EXCEPTION 'embedding has % dimensions, search target "%" has %', given, target.name, dimensions
+            USING ERRCODE = 'data_exception',
+                  HINT = 'Embed the query with the model that embedded the table.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.check_embedding(harca.search_target, vector) IS
+'Raises an error unless an embedding has the dimensions of the target''s column';
+
+CREATE FUNCTION harca.leg_sql(
+    target harca.search_target, leg text, filter jsonb, options jsonb, by_both boolean
+) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    condition constant text := harca.filter_condition(target.relation, filter);
+    boosted constant record := harca.boost_sql(target.relation, nullif(options -> 'boosts', 'null'));
+    -- What the row's other score and its boost are made of goes along under names of its own.
+    read_boosts constant text := coalesce(
+        (SELECT string_agg(format(', %I AS b%s', c.name, c.n), '' ORDER BY c.n)
+         FROM unnest(boosted.columns) WITH ORDINALITY AS c (name, n)), '');
+    pass_boosts constant text := coalesce(
+        (SELECT string_agg(format(', m.b%s', n), '' ORDER BY n) FROM generate_series(1, cardinality(boosted.columns)) AS n), '');
+    distance constant text := harca.distance_sql(target, format('%I', target.embedding_column), '$9');
+    similarity constant text := CASE target.distance WHEN 'cosine' THEN '1' ELSE '0' END || ' - (%s)';
+    word_score constant text := CASE options ->> 'ranking' WHEN 'bm25' THEN
+        'harca.bm25(%1$s, $4) + CASE WHEN cardinality($7) > 0 THEN'
+        ' (SELECT coalesce(sum(p.weight), 0) FROM unnest($7, $8) AS p (phrase, weight) WHERE %1$s @@ p.phrase)'
+        ' ELSE 0 END'
+        ELSE 'ts_rank_cd(%1$s, $6, 1)::float8' END;
+    found text;
+    other text := 'NULL::float8';
+BEGIN
+    -- The id becomes text by its output function: a cast to text may be a function of whoever owns its type.
+    IF leg = 'keyword' THEN
+        found := format(
+            'SELECT format(''%%s'', m.id) AS id, %s AS score%s%s FROM ('
+            'SELECT %I AS id, %I AS document%s%s FROM %s WHERE %I @@ $1%s LIMIT $5'
+            ') AS m ORDER BY score DESC, id LIMIT $2',
+            format(word_score, 'm.document'), CASE WHEN by_both THEN ', m.embedding' END, pass_boosts,
+            target.id_column, target.tsvector_column, CASE WHEN by_both THEN format(', %I AS embedding', target.embedding_column) END,
+            read_boosts, target.relation, target.tsvector_column, condition);
+        IF by_both THEN
+            other := format('nullif(%s, ''NaN'')', format(similarity, harca.distance_sql(target, 'l.embedding', '$9')));
+        END IF;
+    ELSE
+        -- The distance stands alone in ORDER BY: that is what an index on the column can answer.
+        found := format(
+            'SELECT format(''%%s'', %I) AS id, %s AS score%s%s FROM %s WHERE %I IS NOT NULL%s ORDER BY %s LIMIT $2',
+            target.id_column, format(similarity, distance), CASE WHEN by_both THEN format(', %I AS document', target.tsvector_column) END,
+            read_boosts, target.relation, target.embedding_column, condition, distance);
+        IF by_both THEN
+            other := format('nullif(%s, 0)', format(word_score, 'l.document'));
+        END IF;
+    END IF;
+    RETURN format('SELECT l.id, l.score, %s AS other, %s AS boost FROM (%s) AS l', other, coalesce(boosted.expression, 'NULL::float8'), found);
+END
+$$;
+COMMENT ON FUNCTION harca.leg_sql(harca.search_target, text, jsonb, jsonb, boolean) IS
+'The query of one leg, "vector" or "keyword", which gives ids, scores, the rows'' scores by the other leg''s measure if by_both, and boosts. In it $1 is the tsquery, $2 the number of rows, $3 the filter, $4 the ranker, $5 the most rows that are ranked, $6 all words, $7 the phrases and $8 their weights, $9 the embedding';
+
+CREATE FUNCTION harca.widen_index_scan(candidates integer) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    former constant jsonb := jsonb_build_object(
+        'hnsw.ef_search', current_setting('hnsw.ef_search', true),
+        'hnsw.iterative_scan', current_setting('hnsw.iterative_scan', true),
+        'ivfflat.iterative_scan', current_setting('ivfflat.iterative_scan', true));
+BEGIN
+    -- An HNSW scan gives ef_search rows at most (40 by default, 1000 at most), and fewer behind a filter unless it may
+    -- go on; a setting that pgvector does not have (0.7 and older) stays alone, as does one the user has chosen.
+    IF (former ->> 'hnsw.ef_search')::integer < candidates THEN
+        PERFORM set_config('hnsw.ef_search', least(candidates, 1000)::text, true);
+    END IF;
+    IF former ->> 'hnsw.iterative_scan' = 'off' THEN
+        PERFORM set_config('hnsw.iterative_scan', 'strict_order', true);
+    END IF;
+    IF former ->> 'ivfflat.iterative_scan' = 'off' THEN
+        PERFORM set_config('ivfflat.iterative_scan', 'relaxed_order', true);
+    END IF;
+    RETURN former;
+END
+$$;
+COMMENT ON FUNCTION harca.widen_index_scan(integer) IS
+'Lets pgvector''s index scans give that many rows, until harca.restore_index_scan; gives the former settings';
+
+CREATE FUNCTION harca.restore_index_scan(former jsonb) RETURNS void
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+    SELECT pg_catalog.set_config(f.key, f.value, true)
+    FROM pg_catalog.jsonb_each_text($1) AS f (key, value)
+    WHERE f.value IS NOT NULL AND pg_catalog.current_setting(f.key, true) <> f.value;
+END;
+COMMENT ON FUNCTION harca.restore_index_scan(jsonb) IS
+'Puts settings back that harca.widen_index_scan has changed; an error between the two does so by itself';
+
+CREATE TYPE harca.leg_results AS (
+    classified @extschema@.query_classification,
+    terms harca.query_terms,
+    rarity double precision,
+    vector_weight real,
+    strategy text,
+    reason text,
+    matches tsquery,
+    looked_up boolean[],
+    ran text[],
+    most_ranked bigint,
+    keyword_ids text[],
+    keyword_scores double precision[],
+    vector_ids text[],
+    vector_scores double precision[],
+    boosted_ids text[],
+    boosts double precision[],
+    similarity_deviation double precision,
+    times timestamptz[]
+);
+COMMENT ON TYPE harca.leg_results IS
+'What the legs of a search have found, best first, and all that it rests on: the classification, the terms of the query and how rare the rarest is, the weight of the vector leg, the strategy that was taken and why, the rows that the keyword leg looks at, the words that it looks up by themselves, the legs that ran, how many rows the keyword leg ranks at most, the table''s deviation of similarities, and the times at which the search began, had the classification, had the terms, had the keyword leg and had the vector leg';
+
+CREATE FUNCTION harca.search_legs(
+    target harca.search_target,
+    query text,
+    embedding vector,
+    candidates integer,
+    filter jsonb,
+    options jsonb
+) RETURNS harca.leg_results
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    -- A word that a handful of documents have, in a query whose meaning has next to no say.
+    least_rarity constant double precision := 0.8;
+    most_weight constant real := 0.2;
+    legs harca.leg_results;
+    terms harca.query_terms;
+    matched record;
+    -- A leg in order, its rows in the order of the other measure, and boosts. A vector of zeros has no cosine.
+    ordered constant text :=
+        'SELECT array_agg(id ORDER BY score DESC, id), array_agg(score ORDER BY score DESC, id),'
+        ' array_agg(id ORDER BY other DESC, id) FILTER (WHERE other IS NOT NULL),'
+        ' array_agg(other ORDER BY other DESC, id) FILTER (WHERE other IS NOT NULL),'
+        ' array_agg(id) FILTER (WHERE boost > 0), array_agg(boost) FILTER (WHERE boost > 0)'
+        ' FROM (%s) AS leg WHERE score <> ''NaN''';
+    other_ids text[];
+    other_scores double precision[];
+    further_ids text[];
+    further_boosts double precision[];
+    former_settings jsonb;
+BEGIN
+    legs.strategy := options ->> 'strategy';
+    IF embedding IS NOT NULL THEN
+        PERFORM harca.check_embedding(target, embedding);
+    ELSIF legs.strategy IN ('vector_first', 'vector_only', 'intersection') THEN
+        RAISE EXCEPTION 'search strategy "%" needs an embedding of the query', legs.strategy
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Pass the embedding as the third argument, or use the strategy auto.';
+    END IF;
+    legs.times := ARRAY[clock_timestamp()];
+    legs.classified := @extschema@.classify_query(query);
+    legs.times := legs.times || clock_timestamp();
+    IF legs.strategy <> 'vector_only' THEN
+        terms := harca.search_terms(target, query, options);
+        legs.terms := terms;
+    END IF;
+    legs.rarity := harca.rarity(terms.documents);
+    -- By the probabilities and not by the type, which pg_harca.min_confidence may make unknown: doubt has moved them
+    -- already.
+    legs.vector_weight := CASE legs.strategy WHEN 'keyword_only' THEN 0 WHEN 'vector_only' THEN 1
+        ELSE coalesce((options ->> 'vector_weight')::real,
+                      harca.expected_vector_weight(target, (legs.classified).scores, legs.rarity)) END;
+    legs.most_ranked := (options ->> 'max_matches')::bigint;
+    IF legs.strategy = 'auto' THEN
+        IF embedding IS NULL THEN
+            legs.strategy := 'keyword_only';
+            legs.reason := 'no embedding of the query was given';
+        ELSIF terms.words IS NULL THEN
+            legs.strategy := 'vector_only';
+            legs.reason := 'no word of the query can be looked up';
+        ELSIF legs.rarity >= least_rarity AND legs.vector_weight <= most_weight THEN
+            legs.strategy := 'keyword_first';
+            legs.reason := 'a word of the query is in a handful of documents';
+            legs.most_ranked := least(legs.most_ranked, 10 * candidates);
+        ELSE
+            legs.strategy := 'parallel';
+            legs.reason := 'both legs have a say';
+        END IF;
+    END IF;
+    IF terms.words IS NOT NULL AND legs.strategy <> 'vector_first' THEN
+        matched := harca.matches(terms, options ->> 'phrases' = 'require', legs.most_ranked);
+        legs.matches := matched.query;
+        legs.looked_up := matched.looked_up;
+    END IF;
+    legs.times := legs.times || clock_timestamp();
+
+    IF legs.matches IS NOT NULL THEN
+        legs.ran := legs.ran || 'keyword'::text;
+        EXECUTE format(ordered, harca.leg_sql(target, 'keyword', filter, options,
+                                              embedding IS NOT NULL AND legs.strategy = 'keyword_first'))
+            INTO legs.keyword_ids, legs.keyword_scores, legs.vector_ids, legs.vector_scores, legs.boosted_ids, legs.boosts
+            USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
+                  terms.phrases, terms.phrase_weights, embedding;
+        IF legs.reason IS NOT NULL AND legs.strategy = 'keyword_first'
+            AND coalesce(cardinality(legs.keyword_ids), 0) < candidates THEN
+            legs.strategy := 'parallel';
+            legs.reason := 'documents with the words of the query are too few to fill its pages';
+        END IF;
+    END IF;
+    legs.times := legs.times || clock_timestamp();
+
+    IF embedding IS NOT NULL AND legs.strategy IN ('parallel', 'vector_first', 'intersection', 'vector_only') THEN
+        legs.ran := legs.ran || 'vector'::text;
+        former_settings := harca.widen_index_scan(candidates);
+        EXECUTE format(ordered, harca.leg_sql(target, 'vector', filter, options,
+                                              legs.strategy = 'vector_first' AND terms.words IS NOT NULL))
+            INTO legs.vector_ids, legs.vector_scores, other_ids, other_scores, further_ids, further_boosts
+            USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
+                  terms.phrases, terms.phrase_weights, embedding;
+        PERFORM harca.restore_index_scan(former_settings);
+        IF legs.strategy = 'vector_first' THEN
+            legs.keyword_ids := other_ids;
+            legs.keyword_scores := other_scores;
+        END IF;
+        legs.boosted_ids := legs.boosted_ids || further_ids;
+        legs.boosts := legs.boosts || further_boosts;
+    END IF;
+    legs.times := legs.times || clock_timestamp();
+    legs.similarity_deviation := (SELECT s.similarity_deviation FROM harca.search_statistics s WHERE s.target = target.name);
+    RETURN legs;
+END
+$$;
+COMMENT ON FUNCTION harca.search_legs(harca.search_target, text, vector, integer, jsonb, jsonb) IS
+'Runs the legs of a search by the strategy of the options, which have their defaults filled in, for so many candidates of each';
+
+CREATE FUNCTION harca.ranked_rows(legs harca.leg_results, options jsonb) RETURNS TABLE (
+        id text,
+        score double precision,
+        vector_rank integer,
+        keyword_rank integer,
+        vector_score double precision,
+        keyword_score double precision,
+        vector_normalised double precision,
+        keyword_normalised double precision
+    )
+    LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+    SELECT f.*
+    FROM harca.fuse(($1).vector_ids, ($1).vector_scores, ($1).keyword_ids, ($1).keyword_scores, ($1).vector_weight, $2 ->> 'fusion',
+                    ($1).similarity_deviation, CASE $2 ->> 'ranking' WHEN 'bm25' THEN (($1).terms).bound END,
+                    ($1).boosted_ids, ($1).boosts) AS f
+    WHERE (($1).strategy <> 'intersection' OR f.vector_rank + f.keyword_rank > 0)
+          AND (jsonb_typeof($2 -> 'after') = 'null'
+               OR f.score < ($2 -> 'after' ->> 0)::double precision
+               OR f.score = ($2 -> 'after' ->> 0)::double precision AND f.id COLLATE "C" > ($2 -> 'after' ->> 1));
+END;
+COMMENT ON FUNCTION harca.ranked_rows(harca.leg_results, jsonb) IS
+'The rows of a search in their order, as harca.fuse makes them of what the legs have found: under "intersection" those of both legs alone, and those behind the place that the option "after" names';
