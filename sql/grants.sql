@@ -5,6 +5,10 @@ GRANT SELECT, INSERT, DELETE ON harca.search_statistics TO PUBLIC; -- a trigger 
 -- Lexemes are part of what a table holds: they are read through harca.common_term.
 GRANT SELECT (target), INSERT, DELETE ON harca.search_term TO PUBLIC;
 GRANT SELECT ON harca.common_term, harca.stat_search_target TO PUBLIC;
+-- Queries are read through harca.feedback, by the owners of the tables.
+GRANT SELECT (target, recorded_at), INSERT, DELETE ON harca.search_feedback TO PUBLIC; -- a trigger guards it
+GRANT SELECT ON harca.feedback TO PUBLIC;
+GRANT SELECT, INSERT, DELETE ON harca.search_tuning TO PUBLIC; -- a trigger guards it
 
 REVOKE ALL ON FUNCTION harca.backend_status() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION harca.backend_status() TO pg_monitor;

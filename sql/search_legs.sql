@@ -21,6 +21,18 @@ $$;
 COMMENT ON FUNCTION harca.check_embedding(harca.search_target, vector) IS
 'Raises an error unless an embedding has the dimensions of the target''s column';
 
+CREATE FUNCTION harca.word_score_sql(ranking text, document text, ranker text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE $1 WHEN 'bm25' THEN
+        format('harca.bm25(%1$s, %2$s) + CASE WHEN cardinality($7) > 0 THEN'
+               ' (SELECT coalesce(sum(p.weight), 0) FROM unnest($7, $8) AS p (phrase, weight) WHERE %1$s @@ p.phrase)'
+               ' ELSE 0 END', $2, $3)
+        ELSE format('ts_rank_cd(%s, $6, 1)::float8', $2) END;
+END;
+COMMENT ON FUNCTION harca.word_score_sql(text, text, text) IS
+'The SQL of a document''s score in the keyword leg, for a ranking, a tsvector and a ranker that are given as SQL themselves; its other parameters are those of harca.leg_sql';
+
 CREATE FUNCTION harca.leg_sql(
     target harca.search_target, leg text, filter jsonb, options jsonb, by_both boolean
 ) RETURNS text
@@ -39,11 +51,6 @@ DECLARE
         (SELECT string_agg(format(', m.b%s', n), '' ORDER BY n) FROM generate_series(1, cardinality(boosted.columns)) AS n), '');
     distance constant text := harca.distance_sql(target, format('%I', target.embedding_column), '$9');
     similarity constant text := CASE target.distance WHEN 'cosine' THEN '1' ELSE '0' END || ' - (%s)';
-    word_score constant text := CASE options ->> 'ranking' WHEN 'bm25' THEN
-        'harca.bm25(%1$s, $4) + CASE WHEN cardinality($7) > 0 THEN'
-        ' (SELECT coalesce(sum(p.weight), 0) FROM unnest($7, $8) AS p (phrase, weight) WHERE %1$s @@ p.phrase)'
-        ' ELSE 0 END'
-        ELSE 'ts_rank_cd(%1$s, $6, 1)::float8' END;
     found text;
     other text := 'NULL::float8';
 BEGIN
@@ -53,7 +60,7 @@ BEGIN
             'SELECT format(''%%s'', m.id) AS id, %s AS score%s%s FROM ('
             'SELECT %I AS id, %I AS document%s%s FROM %s WHERE %I @@ $1%s LIMIT $5'
             ') AS m ORDER BY score DESC, id LIMIT $2',
-            format(word_score, 'm.document'), CASE WHEN by_both THEN ', m.embedding' END, pass_boosts,
+            harca.word_score_sql(options ->> 'ranking', 'm.document', '$4'), CASE WHEN by_both THEN ', m.embedding' END, pass_boosts,
             target.id_column, target.tsvector_column, CASE WHEN by_both THEN format(', %I AS embedding', target.embedding_column) END,
             read_boosts, target.relation, target.tsvector_column, condition);
         IF by_both THEN
@@ -66,7 +73,7 @@ BEGIN
             target.id_column, format(similarity, distance), CASE WHEN by_both THEN format(', %I AS document', target.tsvector_column) END,
             read_boosts, target.relation, target.embedding_column, condition, distance);
         IF by_both THEN
-            other := format('nullif(%s, 0)', format(word_score, 'l.document'));
+            other := format('nullif(%s, 0)', harca.word_score_sql(options ->> 'ranking', 'l.document', '$4'));
         END IF;
     END IF;
     RETURN format('SELECT l.id, l.score, %s AS other, %s AS boost FROM (%s) AS l', other, coalesce(boosted.expression, 'NULL::float8'), found);

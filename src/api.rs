@@ -6,3 +6,4 @@ mod ranking;
 mod stats;
 mod status;
 mod text_search;
+mod tuning;

@@ -59,6 +59,8 @@ pub enum Value<'a> {
     Double(f64),
     /// `real[]`.
     Reals(&'a [f32]),
+    /// `double precision[]`.
+    Doubles(&'a [f64]),
 }
 
 impl<T: Into<Self>> From<Option<T>> for Value<'_> {
@@ -103,6 +105,7 @@ impl Value<'_> {
             Self::Real(x) => x.to_bits().into(),
             Self::Double(x) => x.to_bits().into(),
             Self::Reals(xs) => real_array(xs),
+            Self::Doubles(xs) => double_array(xs),
         })
     }
 }
@@ -122,6 +125,22 @@ fn real_array(values: &[f32]) -> pg_sys::Datum {
             size_of::<f32>() as i32,
             true,
             pg_sys::TYPALIGN_INT as std::ffi::c_char,
+        )
+    }
+    .into()
+}
+
+fn double_array(values: &[f64]) -> pg_sys::Datum {
+    let mut datums: Vec<pg_sys::Datum> = values.iter().map(|value| value.to_bits().into()).collect();
+    // SAFETY: as many elements as there are, of an 8-byte type passed by value; the array is a fresh allocation.
+    unsafe {
+        pg_sys::construct_array(
+            datums.as_mut_ptr(),
+            datums.len() as i32,
+            pg_sys::FLOAT8OID,
+            size_of::<f64>() as i32,
+            true,
+            pg_sys::TYPALIGN_DOUBLE as std::ffi::c_char,
         )
     }
     .into()
@@ -163,6 +182,21 @@ impl<'fc> Call<'fc> {
             let plain = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
             Some(std::slice::from_raw_parts(varlena::vardata_any(plain).cast(), varlena::varsize_any_exhdr(plain)))
         }
+    }
+
+    /// An `integer` argument.
+    pub fn int(&self, n: usize) -> Option<i32> {
+        self.datum(n).map(|datum| datum.value() as i32)
+    }
+
+    /// An `integer[]` argument without its nulls; empty when it is null itself.
+    pub fn integers(&self, n: usize) -> Vec<i32> {
+        self.array(n).into_iter().flatten().flatten().map(|datum| datum.value() as i32).collect()
+    }
+
+    /// A `double precision[]` argument without its nulls; empty when it is null itself.
+    pub fn doubles(&self, n: usize) -> Vec<f64> {
+        self.array(n).into_iter().flatten().flatten().map(|datum| f64::from_bits(datum.value() as u64)).collect()
     }
 
     /// A `bigint` argument.

@@ -9,6 +9,7 @@ mod dump;
 mod error;
 mod gucs;
 mod init;
+mod legs;
 mod preload;
 mod registry;
 mod shmem;
@@ -29,6 +30,7 @@ pgrx::extension_sql_file!("../sql/fusion.sql", name = "fusion", requires = ["sea
 pgrx::extension_sql_file!("../sql/search_legs.sql", name = "search_legs", requires = ["fusion"]);
 pgrx::extension_sql_file!("../sql/hybrid_search.sql", name = "hybrid_search", requires = ["search_legs"]);
 pgrx::extension_sql_file!("../sql/explain_search.sql", name = "explain_search", requires = ["hybrid_search"]);
-pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["explain_search"]);
+pgrx::extension_sql_file!("../sql/search_tuning.sql", name = "search_tuning", requires = ["explain_search"]);
+pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["search_tuning"]);
 pgrx::extension_sql_file!("../sql/statistics.sql", name = "statistics", requires = ["status"]);
 pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", finalize);

@@ -4,7 +4,8 @@
 
 Every collection of the folder (BEIR layout) is loaded into PostgreSQL, embedded by a model of this machine, and searched by
 BM25 alone, by the embeddings alone, by reciprocal ranks, by every fixed weight, and as hybrid_search does by itself. Then
-the same for queries with an exact term, made from the documents. It writes SEARCH_QUALITY.md and search_quality.json into
+the same for queries with an exact term, made from the documents, and what tuning on half of the queries gains on the
+other half. It writes SEARCH_QUALITY.md and search_quality.json into
 the folder, docs/ by default. A missed bound is no failure.
 """
 
@@ -15,9 +16,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy
 from harness.places import BUILD, ROOT, fail
 
-from . import collection, exact_terms, report, ways
+from . import collection, exact_terms, report, tuning, ways
 from .embedding import Embedder
 from .search import Engine
 
@@ -51,12 +53,27 @@ def main():
             documents = embedder.encode([text for _, text in natural.documents], _progress(len(natural.documents)))
             engine.load(natural.documents, documents)
             exact = exact_terms.make(natural, engine)
-            outcomes[natural.name] = {
-                kind: ways.compare(engine, queries, embedder.encode([text for _, text in queries.queries]))
-                for kind, queries in (("natural", natural), ("exact", exact))
+            embedded = [embedder.encode([text for _, text in some.queries]) for some in (natural, exact)]
+            found = {kind: ways.compare(engine, some, vectors) for kind, some, vectors in zip(("natural", "exact"), (natural, exact), embedded)}
+            curves = {
+                (kind, scale): [scores.ndcg for scores in getattr(found[kind], scale)] for kind in ("natural", "exact") for scale in ("plain", "fixed")
             }
-            shown = outcomes[natural.name]["natural"].ways
-            figures = ", ".join(f"{name} {scores.mean():.3f}" for name, scores in shown.items())
+            found["tuned"] = tuning.compare(engine, natural, embedded[0], curves["natural", "plain"], curves["natural", "fixed"])
+            mixed, places = tuning.mix(natural, exact)
+            found["tuned, mixed"] = tuning.compare(
+                engine,
+                mixed,
+                numpy.concatenate([vectors[chosen] for vectors, chosen in zip(embedded, places)]),
+                *(
+                    [
+                        [first[place] for place in places[0]] + [second[place] for place in places[1]]
+                        for first, second in zip(curves["natural", scale], curves["exact", scale])
+                    ]
+                    for scale in ("plain", "fixed")
+                ),
+            )
+            outcomes[natural.name] = found
+            figures = ", ".join(f"{name} {scores.mean():.3f}" for name, scores in found["natural"].ways.items())
             print(f"    nDCG@10: {figures}\n    done in {time.monotonic() - began:.0f} s", flush=True)
     finally:
         engine.remove()

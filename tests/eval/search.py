@@ -122,6 +122,24 @@ class Engine:
         answers = [json.loads(ids or "[]") for *_, ids in rows]
         return [answers[i * len(legs) : (i + 1) * len(legs)] for i in range(len(weights))]
 
+    def tune(self, queries, embeddings, judgements):
+        """Tunes the target by these queries, their embeddings and the grades of documents, and says to what."""
+        self.connection.query("DROP TABLE IF EXISTS judgement; CREATE TABLE judgement (query text, embedding vector, id text, grade real)")
+        self._copy(
+            "judgement",
+            (
+                (text, vector_literal(vector), document, grade)
+                for (id_, text), vector in zip(queries, embeddings)
+                for document, grade in judgements[id_].items()
+            ),
+        )
+        (row,) = self.connection.query("SELECT row_to_json(t) FROM harca.tune_search('document', 'judgement', tune_bm25 => true, apply => true) AS t")
+        return json.loads(row[0])
+
+    def undo_tuning(self):
+        """Sets the target back to what it was; nothing happens when tuning had nothing to gain."""
+        self.connection.query("SELECT harca.undo_tuning('document')")
+
     def words(self, texts):
         """The lexemes of each text, as the documents' configuration has them."""
         self.connection.query("DROP TABLE IF EXISTS word; CREATE TABLE word (place integer, content text)")

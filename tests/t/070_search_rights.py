@@ -159,6 +159,31 @@ is_(state("TRUNCATE harca.search_term"), "42501", "nor all at once")
 is_(server.psql(TERMS, DB, OWNER), "0 20, 1 20, entri 40", "all is as it was")
 is_(server.psql("SELECT * FROM harca.refresh_stale_search_statistics()", DB, READER), "", "others refresh nothing")
 
+# Feedback: who may search may give it, and the owner of the table alone reads it.
+FEEDBACK = "SELECT count(*), string_agg(DISTINCT recorded_by, ' ') FROM harca.feedback WHERE target = 'ledger'"
+RECORD = "SELECT harca.record_feedback('ledger', 'entry 1', '1', 1, '[1,0]')"
+is_(state(RECORD), None, "with SELECT on the ids: feedback is recorded")
+is_(state(RECORD, OTHER), "42501", "without: it is refused")
+is_(
+    state("INSERT INTO harca.search_feedback VALUES ('ledger', 'q', '[1,0]', '1', 1, 'somebody', '-infinity')"),
+    None,
+    "written by hand",
+)
+is_(server.psql(FEEDBACK, DB, OWNER), f"2|{READER}", "it stands in the name of the role that wrote it")
+is_(server.psql("SELECT bool_and(recorded_at = now()::date OR recorded_at > now() - interval '1 hour') FROM harca.feedback", DB, OWNER), "t", "and at its time")
+is_(server.psql(FEEDBACK, DB, READER), "0|", "others do not read it")
+is_(state("SELECT query FROM harca.search_feedback"), "42501", "nor behind the view")
+is_(state("UPDATE harca.search_feedback SET grade = 9"), "42501", "nor change it")
+is_(server.psql("DELETE FROM harca.search_feedback", DB, READER), "", "nor delete it")
+is_(server.psql(FEEDBACK, DB, OWNER), f"2|{READER}", "all is as it was")
+for attempt in ("SELECT harca.tune_search('ledger', apply => true)", "SELECT harca.undo_tuning('ledger')"):
+    is_(state(attempt), "42501", f"not for others: {attempt}")
+is_(state("INSERT INTO harca.search_tuning VALUES ('ledger', now(), 1, 0, 1, '{}')"), "42501", "nor a tuning that never was")
+as_owner("DELETE FROM harca.search_feedback WHERE target = 'ledger'")
+is_(server.psql(FEEDBACK, DB, OWNER), "0|", "the owner deletes it")
+as_owner("SELECT harca.record_feedback('ledger', 'entry 1', '1'); SELECT harca.drop_search_target('ledger')")
+is_(server.psql("SELECT count(*) FROM harca.search_feedback", DB), "0", "it goes with the registration")
+
 # Functions for administrators.
 for call in ("harca.backend_status()", "harca.load_model()"):
     is_((state(f"SELECT {call}"), state(f"SELECT {call}", MONITOR)), ("42501", None), f"{call} is for pg_monitor")

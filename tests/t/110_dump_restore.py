@@ -18,7 +18,9 @@ server.psql(
     INSERT INTO memory VALUES (1, 'harbour plan', to_tsvector('harca', 'harbour plan'), '[1,0]'), (2, '昼食', to_tsvector('harca', '昼食'), '[0,1]');
     INSERT INTO memory SELECT i, 'note', to_tsvector('harca', 'note'), '[0,1]' FROM generate_series(3, 20) AS i;
     SELECT harca.register_search_target('memory', 'memory', vector_weight => 0.6);
-    UPDATE harca.search_profile SET vector_weight = 0.125 WHERE query_type = 'keyword'
+    UPDATE harca.search_profile SET vector_weight = 0.125 WHERE query_type = 'keyword';
+    INSERT INTO harca.search_feedback VALUES ('memory', 'harbour', '[1,0]', '1', 2, 'somebody', '2026-01-01');
+    INSERT INTO harca.search_tuning VALUES ('memory', '2026-01-02', 12, 0.5, 0.6, '{"k1": 1}')
     """,
     DB,
 )
@@ -46,7 +48,8 @@ session.close()
 # Dump and restore.
 LISTED = """
     SELECT * FROM harca.search_target; SELECT * FROM harca.search_profile ORDER BY 1, 2;
-    SELECT * FROM harca.search_statistics; SELECT * FROM harca.common_term"""
+    SELECT * FROM harca.search_statistics; SELECT * FROM harca.common_term;
+    SELECT * FROM harca.feedback; SELECT * FROM harca.search_tuning"""
 before = server.psql(LISTED, DB)
 if not (server.bindir / "pg_dump").exists():
     skip("dump and restore", "this installation has no pg_dump")
@@ -60,7 +63,7 @@ else:
             server.as_server("pg_restore", "-e", "-d", RESTORED, file)
         else:
             server.as_server("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", RESTORED, "-f", file)
-        is_(server.psql(LISTED, RESTORED), before, f"dump as {format_}: targets, weights and statistics are kept")
+        is_(server.psql(LISTED, RESTORED), before, f"dump as {format_}: targets, weights, statistics and feedback are kept")
         is_((server.psql(SEARCH, RESTORED), server.psql(ONE, RESTORED)), (search, one), f"dump as {format_}: and searched")
     # An ordinary role dumps, as on servers that give nobody superuser rights: pg_dump refuses tables with row-level security.
     server.psql(f"DROP ROLE IF EXISTS {DUMPER}; CREATE ROLE {DUMPER} LOGIN IN ROLE pg_read_all_data")

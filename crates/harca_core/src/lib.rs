@@ -6,7 +6,8 @@
 //! [`manifest`] describes, and [`classify`] turns its logits into a [`classification`] with calibrated scores. [`rules`]
 //! answers alone when no model can. [`feature_cache`] keeps encoded texts for a second model, [`batch`] brings many texts
 //! into few runs, and [`model_stats`] counts what each model has done, and the time of its runs in a [`histogram`].
-//! [`phrase`], [`segment`], [`candidates`], [`bm25`] and [`fusion`] serve the search that follows.
+//! [`phrase`], [`segment`], [`candidates`], [`bm25`] and [`fusion`] serve the search that follows, and [`tuning`] finds what
+//! suits a table.
 
 pub mod batch;
 pub mod bm25;
@@ -29,3 +30,4 @@ pub mod rules;
 pub mod segment;
 pub mod session;
 pub mod shared_cache;
+pub mod tuning;

@@ -117,6 +117,7 @@ SET enable_bitmapscan = off;
 SET enable_indexscan = off;
 SELECT explained('valve', '[1, 0]') -> 'warnings' AS without_indexes;
 RESET enable_bitmapscan;
+RESET enable_indexscan;
 SET enable_seqscan = off;
 SELECT explained('valve') -> 'warnings' AS no_embedding;
 SELECT explained('?', '[1, 0]') -> 'warnings' AS no_words;
