@@ -90,9 +90,10 @@ BEGIN
     END IF;
     legs := harca.search_legs(searched, query, embedding, candidates, filter, chosen);
     fused_at := clock_timestamp();
+    PERFORM FROM harca.ranked_rows(legs, chosen);
+    legs.times := legs.times || clock_timestamp();
     SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.place), '[]') INTO rows
     FROM (SELECT r.*, row_number() OVER () AS place FROM harca.ranked_rows(legs, chosen) AS r LIMIT "limit" OFFSET "offset") AS r;
-    legs.times := legs.times || clock_timestamp();
     classified := legs.classified;
     terms := legs.terms;
     state := (SELECT s.state FROM harca.stat_search_target s WHERE s.target = target);

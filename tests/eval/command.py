@@ -5,8 +5,8 @@
 Every collection of the folder (BEIR layout) is loaded into PostgreSQL, embedded by a model of this machine, and searched by
 BM25 alone, by the embeddings alone, by reciprocal ranks, by every fixed weight, and as hybrid_search does by itself. Then
 the same for queries with an exact term, made from the documents, and what tuning on half of the queries gains on the
-other half. It writes SEARCH_QUALITY.md and search_quality.json into
-the folder, docs/ by default. A missed bound is no failure.
+other half. It writes SEARCH_QUALITY.md, search_quality.json and two plots into the folder, docs/ by default. A missed
+bound is no failure.
 """
 
 import argparse

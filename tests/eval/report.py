@@ -2,7 +2,9 @@
 
 import json
 import statistics
+from pathlib import Path
 
+from . import plots
 from .embedding import NAME
 from .measures import significance
 from .ways import ALPHAS
@@ -13,6 +15,8 @@ REFERENCE = {
     "cisi": 0.354, "cacm": 0.463, "medline": 0.676, "vaswani": 0.428, "stackfaq": 0.705, "cosqa": 0.334, "jaquad_dev": 0.889,
     "niilc_distract": 0.531, "niilc_kw": 0.611,
 }  # fmt: skip
+# Written by hand, beside the figures that it speaks of.
+REMARKS = Path(__file__).with_name("remarks.md")
 JAPANESE = ("jaquad_dev", "niilc_distract", "niilc_kw")
 
 
@@ -36,7 +40,13 @@ def write(outcomes, about, folder):
         "",
         *table(["", "bound", "measured", ""], [[what, bound, value, "met" if met else "**missed**"] for what, bound, value, met in found]),
         "",
+        *REMARKS.read_text(encoding="utf-8").splitlines(),
+        "",
         "## Queries of the collections",
+        "",
+        "![nDCG by the weight of the vector leg](plots/search_weights.svg)",
+        "",
+        "![nDCG by kind of query](plots/search_ways.svg)",
         "",
         "*Best fixed* is the one weight that is best for this very collection, *on others* the one that is best for the mean of",
         "the other collections. *Plain* is the recipe that is copied most: similarity between minimum and maximum, BM25 by its",
@@ -109,6 +119,7 @@ def write(outcomes, about, folder):
         "",
     ]  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
+    plots.draw(outcomes, folder / "plots")
     (folder / "SEARCH_QUALITY.md").write_text("\n".join(lines), encoding="utf-8")
     content = {
         "about": about,
