@@ -1,30 +1,3 @@
-CREATE FUNCTION harca.leg_plan(
-    target harca.search_target,
-    leg text,
-    legs harca.leg_results,
-    embedding vector,
-    candidates integer,
-    filter jsonb,
-    options jsonb
-) RETURNS SETOF text
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 10
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    terms constant harca.query_terms := legs.terms;
-    former_settings constant jsonb := harca.widen_index_scan(candidates);
-BEGIN
-    RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) '
-        || harca.leg_sql(target, leg, filter, options, legs.strategy = leg || '_first' AND embedding IS NOT NULL)
-        USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
-              terms.phrases, terms.phrase_weights, embedding;
-    PERFORM harca.restore_index_scan(former_settings);
-END
-$$;
-COMMENT ON FUNCTION harca.leg_plan(harca.search_target, text, harca.leg_results, vector, integer, jsonb, jsonb) IS
-'PostgreSQL''s plan for the query of one leg, "vector" or "keyword", of a search that has been run';
-
 CREATE FUNCTION harca.explain_legs(
     target text,
     query text,
@@ -46,7 +19,7 @@ BEGIN
     RETURN QUERY
         SELECT l.leg, p.plan
         FROM unnest(legs.ran) WITH ORDINALITY AS l (leg, place)
-        CROSS JOIN LATERAL harca.leg_plan(searched, l.leg, legs, embedding, candidates, filter, chosen)
+        CROSS JOIN LATERAL harca.leg_plan(searched, CASE WHEN l.leg = 'vector' AND legs.exact THEN 'exact vector' ELSE l.leg END, legs, embedding, candidates, filter, chosen)
             WITH ORDINALITY AS p (plan, line)
         ORDER BY l.place DESC, p.line;
 END
@@ -103,10 +76,12 @@ BEGIN
         indexes := NULL;
         IF leg = ANY (legs.ran) THEN
             SELECT array_agg(DISTINCT m[1]) INTO indexes
-            FROM harca.leg_plan(searched, leg, legs, embedding, candidates, filter, chosen) AS p (line)
+            FROM harca.leg_plan(searched, CASE WHEN leg = 'vector' AND legs.exact THEN 'exact vector' ELSE leg END, legs, embedding,
+                                candidates, filter, chosen) AS p (line)
             CROSS JOIN LATERAL regexp_matches(p.line, '(?:Scan using|Scan Backward using|Bitmap Index Scan on) ("(?:[^"]|"")+"|\S+)') AS m;
             warnings := warnings
-                || CASE WHEN indexes IS NULL THEN format('the %s leg reads the whole table: PostgreSQL uses no index for it', leg) END
+                || CASE WHEN leg = 'vector' AND legs.exact THEN 'the vector index gave up before it had enough rows: all that qualify were read'
+                        WHEN indexes IS NULL THEN format('the %s leg reads the whole table: PostgreSQL uses no index for it', leg) END
                 || CASE WHEN found = 0 THEN format('the %s leg found nothing%s', leg, CASE WHEN filter IS NOT NULL THEN ': see whether the filter leaves rows' END) END;
         ELSE
             warnings := warnings || format('the %s leg was skipped: %s', leg, CASE

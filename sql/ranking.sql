@@ -29,4 +29,4 @@ CREATE FUNCTION harca.candidate_units(documents bigint[], total bigint, most big
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10
     AS 'MODULE_PATHNAME', 'harca_candidate_units';
 COMMENT ON FUNCTION harca.candidate_units(bigint[], bigint, bigint) IS
-'Which words a search looks up, by how many documents have each, how many there are, and how many may be looked at: places of words, from 1; with a second one, only documents that have both';
+'Which words a search looks up, by how many documents have each, how many there are, and how many may be looked at (null: all of them): places of words, from 1; with a second one, only documents that have both';

@@ -67,11 +67,12 @@ BEGIN
             other := format('nullif(%s, ''NaN'')', format(similarity, harca.distance_sql(target, 'l.embedding', '$9')));
         END IF;
     ELSE
-        -- The distance stands alone in ORDER BY: that is what an index on the column can answer.
+        -- The distance stands alone in ORDER BY: that is what an index on the column can answer. With an addition it cannot.
         found := format(
-            'SELECT format(''%%s'', %I) AS id, %s AS score%s%s FROM %s WHERE %I IS NOT NULL%s ORDER BY %s LIMIT $2',
+            'SELECT format(''%%s'', %I) AS id, %s AS score%s%s FROM %s WHERE %I IS NOT NULL%s ORDER BY %s(%s) LIMIT $2',
             target.id_column, format(similarity, distance), CASE WHEN by_both THEN format(', %I AS document', target.tsvector_column) END,
-            read_boosts, target.relation, target.embedding_column, condition, distance);
+            read_boosts, target.relation, target.embedding_column, condition,
+            CASE leg WHEN 'exact vector' THEN '0 + ' END, distance);
         IF by_both THEN
             other := format('nullif(%s, 0)', harca.word_score_sql(options ->> 'ranking', 'l.document', '$4'));
         END IF;
@@ -80,7 +81,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION harca.leg_sql(harca.search_target, text, jsonb, jsonb, boolean) IS
-'The query of one leg, "vector" or "keyword", which gives ids, scores, the rows'' scores by the other leg''s measure if by_both, and boosts. In it $1 is the tsquery, $2 the number of rows, $3 the filter, $4 the ranker, $5 the most rows that are ranked, $6 all words, $7 the phrases and $8 their weights, $9 the embedding';
+'The query of one leg, "vector", "exact vector", which uses no vector index, or "keyword", which gives ids, scores, the rows'' scores by the other leg''s measure if by_both, and boosts. In it $1 is the tsquery, $2 the number of rows, $3 the filter, $4 the ranker, $5 the most rows that are ranked, $6 all words, $7 the phrases and $8 their weights, $9 the embedding';
 
 CREATE FUNCTION harca.widen_index_scan(candidates integer) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -129,6 +130,7 @@ CREATE TYPE harca.leg_results AS (
     matches tsquery,
     looked_up boolean[],
     ran text[],
+    exact boolean,
     most_ranked bigint,
     keyword_ids text[],
     keyword_scores double precision[],
@@ -140,7 +142,34 @@ CREATE TYPE harca.leg_results AS (
     times timestamptz[]
 );
 COMMENT ON TYPE harca.leg_results IS
-'What the legs of a search have found, best first, and all that it rests on: the classification, the terms of the query and how rare the rarest is, the weight of the vector leg, the strategy that was taken and why, the rows that the keyword leg looks at, the words that it looks up by themselves, the legs that ran, how many rows the keyword leg ranks at most, the table''s deviation of similarities, and the times at which the search began, had the classification, had the terms, had the keyword leg and had the vector leg';
+'What the legs of a search have found, best first, and all that it rests on: the classification, the terms of the query and how rare the rarest is, the weight of the vector leg, the strategy that was taken and why, the rows that the keyword leg looks at, the words that it looks up by themselves, the legs that ran, whether the vector leg had to go without a vector index, how many rows the keyword leg ranks at most, the table''s deviation of similarities, and the times at which the search began, had the classification, had the terms, had the keyword leg and had the vector leg';
+
+CREATE FUNCTION harca.leg_plan(
+    target harca.search_target,
+    leg text,
+    legs harca.leg_results,
+    embedding vector,
+    candidates integer,
+    filter jsonb,
+    options jsonb
+) RETURNS SETOF text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    terms constant harca.query_terms := legs.terms;
+    former_settings constant jsonb := harca.widen_index_scan(candidates);
+BEGIN
+    RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) '
+        || harca.leg_sql(target, leg, filter, options, legs.strategy = replace(leg, 'exact ', '') || '_first' AND embedding IS NOT NULL)
+        USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
+              terms.phrases, terms.phrase_weights, embedding;
+    PERFORM harca.restore_index_scan(former_settings);
+END
+$$;
+COMMENT ON FUNCTION harca.leg_plan(harca.search_target, text, harca.leg_results, vector, integer, jsonb, jsonb) IS
+'PostgreSQL''s plan for the query of one leg, "vector", "exact vector" or "keyword", of a search';
 
 CREATE FUNCTION harca.search_legs(
     target harca.search_target,
@@ -172,6 +201,7 @@ DECLARE
     other_scores double precision[];
     further_ids text[];
     further_boosts double precision[];
+    leg text;
     former_settings jsonb;
 BEGIN
     legs.strategy := options ->> 'strategy';
@@ -221,27 +251,42 @@ BEGIN
 
     IF legs.matches IS NOT NULL THEN
         legs.ran := legs.ran || 'keyword'::text;
-        EXECUTE format(ordered, harca.leg_sql(target, 'keyword', filter, options,
-                                              embedding IS NOT NULL AND legs.strategy = 'keyword_first'))
-            INTO legs.keyword_ids, legs.keyword_scores, legs.vector_ids, legs.vector_scores, legs.boosted_ids, legs.boosts
-            USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
-                  terms.phrases, terms.phrase_weights, embedding;
-        IF legs.reason IS NOT NULL AND legs.strategy = 'keyword_first'
-            AND coalesce(cardinality(legs.keyword_ids), 0) < candidates THEN
-            legs.strategy := 'parallel';
-            legs.reason := 'documents with the words of the query are too few to fill its pages';
-        END IF;
+        LOOP
+            EXECUTE format(ordered, harca.leg_sql(target, 'keyword', filter, options,
+                                                  embedding IS NOT NULL AND legs.strategy = 'keyword_first'))
+                INTO legs.keyword_ids, legs.keyword_scores, legs.vector_ids, legs.vector_scores, legs.boosted_ids, legs.boosts
+                USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
+                      terms.phrases, terms.phrase_weights, embedding;
+            EXIT WHEN cardinality(legs.keyword_ids) >= candidates;
+            IF legs.reason IS NOT NULL AND legs.strategy = 'keyword_first' THEN
+                legs.strategy := 'parallel';
+                legs.reason := 'documents with the words of the query are too few to fill its pages';
+            END IF;
+            -- With no other leg to fill its pages, common words that it meant to look up together are looked up alone.
+            EXIT WHEN legs.strategy NOT IN ('keyword_only', 'keyword_first') OR true = ALL (legs.looked_up);
+            matched := harca.matches(terms, options ->> 'phrases' = 'require', NULL);
+            legs.matches := matched.query;
+            legs.looked_up := matched.looked_up;
+        END LOOP;
     END IF;
     legs.times := legs.times || clock_timestamp();
 
     IF embedding IS NOT NULL AND legs.strategy IN ('parallel', 'vector_first', 'intersection', 'vector_only') THEN
         legs.ran := legs.ran || 'vector'::text;
         former_settings := harca.widen_index_scan(candidates);
-        EXECUTE format(ordered, harca.leg_sql(target, 'vector', filter, options,
-                                              legs.strategy = 'vector_first' AND terms.words IS NOT NULL))
-            INTO legs.vector_ids, legs.vector_scores, other_ids, other_scores, further_ids, further_boosts
-            USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
-                  terms.phrases, terms.phrase_weights, embedding;
+        FOREACH leg IN ARRAY '{vector,exact vector}'::text[] LOOP
+            EXECUTE format(ordered, harca.leg_sql(target, leg, filter, options,
+                                                  legs.strategy = 'vector_first' AND terms.words IS NOT NULL))
+                INTO legs.vector_ids, legs.vector_scores, other_ids, other_scores, further_ids, further_boosts
+                USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
+                      terms.phrases, terms.phrase_weights, embedding;
+            legs.exact := leg = 'exact vector';
+            -- An HNSW scan gives up after hnsw.max_scan_tuples rows or with its memory, and what a filter or a policy lets
+            -- through may all lie further away: then whatever it lets through is read.
+            EXIT WHEN cardinality(legs.vector_ids) >= candidates
+                OR NOT EXISTS (SELECT FROM harca.leg_plan(target, 'vector', legs, embedding, candidates, filter, options) AS p (line)
+                               WHERE p.line ~ '^ *Order By: ');
+        END LOOP;
         PERFORM harca.restore_index_scan(former_settings);
         IF legs.strategy = 'vector_first' THEN
             legs.keyword_ids := other_ids;

@@ -34,6 +34,8 @@ BEGIN
             RAISE EXCEPTION 'search option "%" must be a whole number from 1 to %', numbers.key, numbers.most
                 USING ERRCODE = 'invalid_parameter_value';
         END IF;
+        -- 10.0 is a whole number too, but its text is no integer.
+        chosen := jsonb_set(chosen, ARRAY[numbers.key], to_jsonb(trunc((chosen ->> numbers.key)::numeric)));
     END LOOP;
     FOR numbers IN SELECT * FROM (VALUES ('vector_weight', 1), ('k1', 100), ('b', 1)) AS n (key, most) LOOP
         IF NOT (jsonb_typeof(chosen -> numbers.key) = 'null'
@@ -42,6 +44,9 @@ BEGIN
             RAISE EXCEPTION 'search option "%" must be a number from 0 to %, or null', numbers.key, numbers.most
                 USING ERRCODE = 'invalid_parameter_value';
         END IF;
+        -- Numbers that are nearly 0 are too small for the types that these become.
+        chosen := jsonb_set(chosen, ARRAY[numbers.key],
+                            coalesce(to_jsonb(round((chosen ->> numbers.key)::numeric, 30)), 'null'));
     END LOOP;
     FOR choice IN SELECT * FROM jsonb_each(choices) AS c (key, known) LOOP
         IF NOT choice.known @> (chosen -> choice.key) OR jsonb_typeof(chosen -> choice.key) <> 'string' THEN

@@ -158,4 +158,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION harca.matches(harca.query_terms, boolean, bigint) IS
-'Which rows the keyword leg looks at for the terms of a query, most of them at most: the query for the tsvector, and which of the words are looked up by themselves, not only with another one';
+'Which rows the keyword leg looks at for the terms of a query, most of them at most, or all with null: the query for the tsvector, and which of the words are looked up by themselves, not only with another one';

@@ -71,12 +71,11 @@ fn bm25_bound(call: &mut Call<'_>) -> Datum {
 /// `harca.candidate_units(documents bigint[], total bigint, most bigint) → setof (first integer, second integer)`.
 fn candidate_units(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
-    let (Some(documents), Some(total), Some(most)) = (call.array(0), call.big_int(1), call.big_int(2)) else {
-        return call.null();
-    };
+    let (Some(documents), Some(total)) = (call.array(0), call.big_int(1)) else { return call.null() };
+    let most = call.big_int(2).map_or(u64::MAX, natural);
     let documents: Vec<u64> = documents.map(|count| count.map_or(0, |count| natural(count.value() as i64))).collect();
     let place = |term: usize| Value::Int(i32::try_from(term).map_or(i32::MAX, |term| term + 1));
-    for unit in candidates::units(&documents, natural(total), natural(most)) {
+    for unit in candidates::units(&documents, natural(total), most) {
         rows.push(match unit {
             Unit::One(term) => [place(term), Value::Null],
             Unit::Both(first, second) => [place(first), place(second)],

@@ -27,3 +27,22 @@ SELECT harca.keyword_query('english', 'the of and'), harca.keyword_query('englis
 -- Chinese and Korean are cut the same way
 SELECT to_tsvector('harca', '数据库索引') @@ to_tsquery('harca', '索引') AS chinese,
        to_tsvector('harca', '한국어 검색') @@ to_tsquery('harca', '검색') AS korean;
+
+-- a search in Japanese from end to end needs nothing but the two extensions: no dictionary, no other parser
+SELECT extname FROM pg_extension ORDER BY extname;
+CREATE TABLE memory (id integer, content text, tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED, embedding vector(2));
+INSERT INTO memory (id, content, embedding) VALUES
+    (1, '全文検索の設定を見直し、日本語の辞書なしで動くようにした', '[1, 0]'),
+    (2, '検索が遅い原因は索引の欠如だった', '[0.8, 0.2]'),
+    (3, '東京の天気は晴れ、明日は雨の予報', '[0, 1]'),
+    (4, '田中さんと港でデータベースの話をした', '[0.2, 0.8]'),
+    (5, '全文を読んでから検索語を決める', '[0.5, 0.5]');
+CREATE INDEX ON memory USING gin (tsv);
+SELECT harca.register_search_target('memory', 'memory');
+SELECT q.query, string_agg(h.id, ' ' ORDER BY h.score DESC) AS found
+FROM (VALUES ('東京 天気'), ('なぜ検索が遅いのですか？'), ('ﾃﾞｰﾀﾍﾞｰｽ'), ('索引'), ('"全文検索"'), ('猫')) AS q (query)
+LEFT JOIN LATERAL hybrid_search('memory', q.query) AS h ON h.keyword_rank = 1 GROUP BY q.query ORDER BY q.query COLLATE "C";
+SELECT id, vector_rank = 1 AS by_meaning, keyword_rank = 1 AS by_words
+FROM hybrid_search('memory', '検索が遅い', '[1, 0]') WHERE 1 IN (vector_rank, keyword_rank) ORDER BY id;
+DROP TABLE memory;
+SELECT harca.drop_search_target('memory');
