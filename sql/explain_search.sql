@@ -52,7 +52,7 @@ DECLARE
     indexes text[];
     matched bigint;
     fused_at timestamptz;
-    rows jsonb;
+    ranked harca.ranked_row[];
     state text;
     explained jsonb := '{}';
     warnings text[] := '{}';
@@ -63,10 +63,15 @@ BEGIN
     END IF;
     legs := harca.search_legs(searched, query, embedding, candidates, filter, chosen);
     fused_at := clock_timestamp();
-    PERFORM FROM harca.ranked_rows(legs, chosen);
+    SELECT array_agg(q.r) INTO ranked
+    FROM (
+        SELECT r
+        FROM harca.ranked_rows(
+            legs.strategy, legs.vector_ids, legs.vector_scores, legs.keyword_ids, legs.keyword_scores, legs.vector_weight,
+            legs.similarity_deviation, (legs.terms).bound, legs.boosted_ids, legs.boosts, chosen) AS r
+        LIMIT "limit" OFFSET "offset"
+    ) AS q;
     legs.times := legs.times || clock_timestamp();
-    SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.place), '[]') INTO rows
-    FROM (SELECT r.*, row_number() OVER () AS place FROM harca.ranked_rows(legs, chosen) AS r LIMIT "limit" OFFSET "offset") AS r;
     classified := legs.classified;
     terms := legs.terms;
     state := (SELECT s.state FROM harca.stat_search_target s WHERE s.target = target);
@@ -133,7 +138,7 @@ BEGIN
             'classification', harca.milliseconds(legs.times, 1), 'terms', harca.milliseconds(legs.times, 2),
             'keyword_leg', harca.milliseconds(legs.times, 3), 'vector_leg', harca.milliseconds(legs.times, 4),
             'fusion', harca.milliseconds(ARRAY[fused_at, legs.times[6]], 1)),
-        'rows', rows,
+        'rows', (SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.ordinality), '[]') FROM unnest(ranked) WITH ORDINALITY AS r),
         'warnings', array_remove(warnings, NULL));
 END
 $$;

@@ -1,3 +1,16 @@
+CREATE TYPE harca.ranked_row AS (
+    id text,
+    score double precision,
+    vector_rank integer,
+    keyword_rank integer,
+    vector_score double precision,
+    keyword_score double precision,
+    vector_normalised double precision,
+    keyword_normalised double precision
+);
+COMMENT ON TYPE harca.ranked_row IS
+'A row that a search has found: its id, the fused score, its place in each leg and its score there, as the leg gave it and on the scale of the fusion, before the weight; null where a leg did not find it';
+
 CREATE FUNCTION harca.fuse(
     vector_ids text[],
     vector_scores double precision[],
@@ -9,16 +22,7 @@ CREATE FUNCTION harca.fuse(
     keyword_bound double precision DEFAULT NULL,
     boosted_ids text[] DEFAULT NULL,
     boosts double precision[] DEFAULT NULL
-) RETURNS TABLE (
-        id text,
-        score double precision,
-        vector_rank integer,
-        keyword_rank integer,
-        vector_score double precision,
-        keyword_score double precision,
-        vector_normalised double precision,
-        keyword_normalised double precision
-    )
+) RETURNS SETOF harca.ranked_row
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 100
     AS 'MODULE_PATHNAME', 'harca_fuse';
 COMMENT ON FUNCTION harca.fuse(text[], double precision[], text[], double precision[], double precision, text, double precision, double precision, text[], double precision[]) IS

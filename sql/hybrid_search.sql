@@ -56,7 +56,9 @@ BEGIN
     RETURN QUERY
         SELECT r.id, r.score, r.vector_rank, r.keyword_rank, r.vector_score, r.keyword_score, legs.vector_weight,
                (legs.classified).query_type
-        FROM harca.ranked_rows(legs, chosen) AS r
+        FROM harca.ranked_rows(
+            legs.strategy, legs.vector_ids, legs.vector_scores, legs.keyword_ids, legs.keyword_scores, legs.vector_weight,
+            legs.similarity_deviation, (legs.terms).bound, legs.boosted_ids, legs.boosts, chosen) AS r
         LIMIT "limit" OFFSET "offset";
 END
 $$;

@@ -303,26 +303,29 @@ $$;
 COMMENT ON FUNCTION harca.search_legs(harca.search_target, text, vector, integer, jsonb, jsonb) IS
 'Runs the legs of a search by the strategy of the options, which have their defaults filled in, for so many candidates of each';
 
-CREATE FUNCTION harca.ranked_rows(legs harca.leg_results, options jsonb) RETURNS TABLE (
-        id text,
-        score double precision,
-        vector_rank integer,
-        keyword_rank integer,
-        vector_score double precision,
-        keyword_score double precision,
-        vector_normalised double precision,
-        keyword_normalised double precision
-    )
+-- Its arguments are the parts of a harca.leg_results, each by itself: the whole would be copied for every mention.
+CREATE FUNCTION harca.ranked_rows(
+    strategy text,
+    vector_ids text[],
+    vector_scores double precision[],
+    keyword_ids text[],
+    keyword_scores double precision[],
+    vector_weight real,
+    similarity_deviation double precision,
+    keyword_bound double precision,
+    boosted_ids text[],
+    boosts double precision[],
+    options jsonb
+) RETURNS SETOF harca.ranked_row
     LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
     SELECT f.*
-    FROM harca.fuse(($1).vector_ids, ($1).vector_scores, ($1).keyword_ids, ($1).keyword_scores, ($1).vector_weight, $2 ->> 'fusion',
-                    ($1).similarity_deviation, CASE $2 ->> 'ranking' WHEN 'bm25' THEN (($1).terms).bound END,
-                    ($1).boosted_ids, ($1).boosts) AS f
-    WHERE (($1).strategy <> 'intersection' OR f.vector_rank + f.keyword_rank > 0)
-          AND (jsonb_typeof($2 -> 'after') = 'null'
-               OR f.score < ($2 -> 'after' ->> 0)::double precision
-               OR f.score = ($2 -> 'after' ->> 0)::double precision AND f.id COLLATE "C" > ($2 -> 'after' ->> 1));
+    FROM harca.fuse(vector_ids, vector_scores, keyword_ids, keyword_scores, vector_weight, options ->> 'fusion', similarity_deviation,
+                    CASE options ->> 'ranking' WHEN 'bm25' THEN keyword_bound END, boosted_ids, boosts) AS f
+    WHERE (strategy <> 'intersection' OR f.vector_rank + f.keyword_rank > 0)
+          AND (jsonb_typeof(options -> 'after') = 'null'
+               OR f.score < (options -> 'after' ->> 0)::double precision
+               OR f.score = (options -> 'after' ->> 0)::double precision AND f.id COLLATE "C" > (options -> 'after' ->> 1));
 END;
-COMMENT ON FUNCTION harca.ranked_rows(harca.leg_results, jsonb) IS
+COMMENT ON FUNCTION harca.ranked_rows(text, text[], double precision[], text[], double precision[], real, double precision, double precision, text[], double precision[], jsonb) IS
 'The rows of a search in their order, as harca.fuse makes them of what the legs have found: under "intersection" those of both legs alone, and those behind the place that the option "after" names';

@@ -141,7 +141,7 @@ CREATE FUNCTION harca.judged_curves(
     judgements regclass,
     k1_grid double precision[],
     b_grid double precision[]
-) RETURNS TABLE (exactness double precision, measure double precision, curve double precision[])
+) RETURNS TABLE (query text, exactness double precision, measure double precision, curve double precision[])
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 100
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -179,6 +179,7 @@ BEGIN
     FOR judged IN EXECUTE judged_sql USING target.name LOOP
         legs := harca.search_legs(target, judged.query, judged.embedding, candidates, NULL, options);
         terms := legs.terms;
+        query := judged.query;
         exactness := coalesce(legs.rarity * (
             SELECT s.probability FROM unnest((legs.classified).scores) WITH ORDINALITY AS s (probability, ordinality)
             JOIN harca.labels() AS l USING (ordinality) WHERE l.label = 'keyword'), 0);
@@ -201,7 +202,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION harca.judged_curves(harca.search_target, regclass, double precision[], double precision[]) IS
-'What harca.tune_search chooses from: for each judged query how much it is one for an exact term, its nDCG at 10 as the target is set, and for each k1 and each b the values of harca.weight_curve';
+'What harca.tune_search chooses from: each judged query, how much it is one for an exact term, its nDCG at 10 as the target is set, and for each k1 and each b the values of harca.weight_curve';
 
 CREATE FUNCTION harca.tune_search(
     target text,

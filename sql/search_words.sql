@@ -93,7 +93,10 @@ BEGIN
     FROM harca.search_statistics s WHERE s.target = target.name;
     SELECT array_agg(t.documents ORDER BY w.place) INTO terms.documents
     FROM unnest(terms.words) WITH ORDINALITY AS w (lexeme, place)
-    LEFT JOIN harca.common_term AS t ON t.target = target.name AND t.lexeme = w.lexeme;
+    -- Word by word, through the index: a join would read all common words.
+    LEFT JOIN LATERAL (
+        SELECT c.documents FROM harca.common_term AS c WHERE c.target = target.name AND c.lexeme = w.lexeme LIMIT 1
+    ) AS t ON true;
     unknown := array_positions(terms.documents, NULL);
     IF cardinality(unknown) > 0 THEN
         counted := harca.count_documents(

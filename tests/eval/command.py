@@ -16,7 +16,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy
 from harness.places import BUILD, ROOT, fail
 
 from . import collection, exact_terms, report, tuning, ways
@@ -55,23 +54,12 @@ def main():
             exact = exact_terms.make(natural, engine)
             embedded = [embedder.encode([text for _, text in some.queries]) for some in (natural, exact)]
             found = {kind: ways.compare(engine, some, vectors) for kind, some, vectors in zip(("natural", "exact"), (natural, exact), embedded)}
-            curves = {
-                (kind, scale): [scores.ndcg for scores in getattr(found[kind], scale)] for kind in ("natural", "exact") for scale in ("plain", "fixed")
-            }
-            found["tuned"] = tuning.compare(engine, natural, embedded[0], curves["natural", "plain"], curves["natural", "fixed"])
-            mixed, places = tuning.mix(natural, exact)
-            found["tuned, mixed"] = tuning.compare(
-                engine,
-                mixed,
-                numpy.concatenate([vectors[chosen] for vectors, chosen in zip(embedded, places)]),
-                *(
-                    [
-                        [first[place] for place in places[0]] + [second[place] for place in places[1]]
-                        for first, second in zip(curves["natural", scale], curves["exact", scale])
-                    ]
-                    for scale in ("plain", "fixed")
-                ),
-            )
+            judged = []
+            for kind, some, vectors in zip(("natural", "exact"), (natural, exact), embedded):
+                judged.append(tuning.judge(engine, some, vectors, found[kind]))
+                if kind == "natural":
+                    found["tuned"] = tuning.compare(engine, natural.name, judged[0])
+            found["tuned, mixed"] = tuning.compare(engine, natural.name, tuning.mix(natural.name, *judged))
             outcomes[natural.name] = found
             figures = ", ".join(f"{name} {scores.mean():.3f}" for name, scores in found["natural"].ways.items())
             print(f"    nDCG@10: {figures}\n    done in {time.monotonic() - began:.0f} s", flush=True)

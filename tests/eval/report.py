@@ -1,5 +1,6 @@
 """What was found, written as docs/SEARCH_QUALITY.md and docs/search_quality.json, with the bounds it is held to."""
 
+import dataclasses
 import json
 import statistics
 from pathlib import Path
@@ -98,19 +99,19 @@ def write(outcomes, about, folder):
         "",
         "## Tuned",
         "",
-        "`harca.tune_search` on one half of the queries, measured on the other, each half in its turn. *Plain* and *fixed* are the",
-        "fixed weights that are best on the same half, by the plain recipe and by the scales of the extension. The last columns",
-        "are of mixed queries; the best plain weight there is that of all queries, those it is measured on among them.",
+        "What `harca.tune_search` finds on one half of the queries, measured on the other, over ten partings and each half in its",
+        "turn. *Plain* and *fixed* are the fixed weights that are best on the same half, by the plain recipe and by the scales of",
+        "the extension. The last columns are of mixed queries; *best plain* there is the weight that is best for all of them, those",
+        "that it is measured on included.",
         "",
         *table(
-            ["", "plain", "fixed", "auto, as registered", "tuned", "weights", "k1 and b", "mixed: best plain", "plain", "auto, as registered", "tuned"],
+            ["", "plain", "fixed", "auto, as registered", "tuned", "weight", "weight of exact terms", "mixed: best plain", "plain", "auto, as registered", "tuned"],
             [
                 [
-                    name, *(statistics.fmean(getattr(outcome, kind)) for kind in ("plain", "fixed", "auto", "tuned")),
-                    *("; ".join(form.format(**setting) for setting in outcome.settings)
-                      for form in ("{vector_weight:g}, {exact_term_weight:g}", "{k1:g}, {b:g}")),
-                    mixed_tuned[name].best_plain,
-                    *(statistics.fmean(getattr(mixed_tuned[name], kind)) for kind in ("plain", "auto", "tuned")),
+                    name, outcome.plain, outcome.fixed, outcome.auto, outcome.tuned,
+                    *("{:.2f} to {:.2f}".format(*(f(setting[weight] for setting in outcome.settings) for f in (min, max)))
+                      for weight in ("vector_weight", "exact_term_weight")),
+                    *(getattr(mixed_tuned[name], kind) for kind in ("best_plain", "plain", "auto", "tuned")),
                 ]
                 for name, outcome in tuned.items()
             ],
@@ -173,11 +174,11 @@ def tuning_requirements(tuned, mixed_tuned):
         rows.append((what, f"≥ {bound:g}", f"{value:.3f}" if isinstance(value, float) else str(value), value >= bound - 5e-7))
 
     for kind, of in (("plain", "plain fixed weight"), ("fixed", "fixed weight")):
-        gains = [outcome.gain(kind) for outcome in tuned.values()]
+        gains = [outcome.tuned - getattr(outcome, kind) for outcome in tuned.values()]
         add(f"tuned: above the {of} tuned on the same half, mean", statistics.fmean(gains), 0.005)
         add(f"tuned: above the {of} tuned on the same half, lowest", min(gains), -0.005)
         add(f"tuned: ahead of the {of} tuned on the same half, collections of {len(gains)}", sum(gain > 0 for gain in gains), round(len(gains) * 6 / 9))
-    gains = [statistics.fmean(outcome.tuned) - outcome.best_plain for outcome in mixed_tuned.values()]
+    gains = [outcome.tuned - outcome.best_plain for outcome in mixed_tuned.values()]
     add("mixed, tuned: above the best plain fixed weight of each, mean", statistics.fmean(gains), 0.015)
     add("mixed, tuned: above the best plain fixed weight of each, lowest", min(gains), 0.0)
     return rows
@@ -222,8 +223,7 @@ def summary(outcome):
 
 def tuning_summary(outcome):
     """The figures of what tuning gains, for programs."""
-    kinds = {kind: statistics.fmean(getattr(outcome, kind)) for kind in ("plain", "fixed", "auto", "tuned")}
-    return {**kinds, "best plain": outcome.best_plain, "settings": outcome.settings}
+    return dataclasses.asdict(outcome)
 
 
 def table(header, rows, mean=False):

@@ -21,6 +21,8 @@ SETTINGS = {
 }
 # Rows that are taken from each leg, and how deep the fused list is looked at.
 CANDIDATES = 100
+# The parameters of BM25 that harca.tune_search tries; the sixth of the pairs are those of a new registration.
+K1_GRID, B_GRID = "{0.5,0.9,1.3,1.8,2.5}", "{0.2,0.4,0.6,0.8}"
 
 
 @dataclass
@@ -47,7 +49,8 @@ class Engine:
         """Fills and indexes the table, and registers it as its owner would: nothing is tuned."""
         self.connection.query(f"""
             SELECT harca.drop_search_target(name) FROM harca.search_target;
-            DROP TABLE IF EXISTS document;
+            DROP TABLE IF EXISTS document, judged;
+            CREATE TABLE judged (query text, exactness float8, measure float8, curve float8[]);
             CREATE TABLE document (
                 id text PRIMARY KEY,
                 content text NOT NULL,
@@ -122,8 +125,11 @@ class Engine:
         answers = [json.loads(ids or "[]") for *_, ids in rows]
         return [answers[i * len(legs) : (i + 1) * len(legs)] for i in range(len(weights))]
 
-    def tune(self, queries, embeddings, judgements):
-        """Tunes the target by these queries, their embeddings and the grades of documents, and says to what."""
+    def judge(self, queries, embeddings, judgements):
+        """What harca.tune_search learns from: for the text of each query its exactness, its nDCG as registered, and its curves.
+
+        It keeps them beside those that it has had of this collection.
+        """
         self.connection.query("DROP TABLE IF EXISTS judgement; CREATE TABLE judgement (query text, embedding vector, id text, grade real)")
         self._copy(
             "judgement",
@@ -133,12 +139,27 @@ class Engine:
                 for document, grade in judgements[id_].items()
             ),
         )
-        (row,) = self.connection.query("SELECT row_to_json(t) FROM harca.tune_search('document', 'judgement', tune_bm25 => true, apply => true) AS t")
-        return json.loads(row[0])
+        self.connection.query(
+            "INSERT INTO judged"
+            f" SELECT * FROM harca.judged_curves(harca.search_target_row('document'), 'judgement', '{K1_GRID}', '{B_GRID}')"
+        )
+        rows = self.connection.query("SELECT query, exactness, measure, to_json(curve) FROM judged")
+        return {query: (float(exactness), float(measure), json.loads(curve)) for query, exactness, measure, curve in rows}
 
-    def undo_tuning(self):
-        """Sets the target back to what it was; nothing happens when tuning had nothing to gain."""
-        self.connection.query("SELECT harca.undo_tuning('document')")
+    def tune(self, texts):
+        """What harca.tune_search makes of these of the judged queries: weights, parameters, and nDCG before and by cross-validation."""
+        self.connection.query("DROP TABLE IF EXISTS learned; CREATE TABLE learned (query text)")
+        self._copy("learned", ((text,) for text in texts))
+        places = "ARRAY(SELECT {} FROM generate_series(1, 5) AS i, generate_series(1, 4) AS j ORDER BY i, j)"
+        (row,) = self.connection.query(f"""
+            SELECT row_to_json(t) FROM (
+                SELECT f.*, j.before FROM (
+                    SELECT array_agg(exactness) AS exactness, array_agg(curve) AS curves, avg(measure) AS before
+                    FROM judged JOIN (SELECT DISTINCT query FROM learned) AS l USING (query)
+                ) AS j
+                CROSS JOIN LATERAL harca.fit_weights(j.exactness, {places.format("i")}, {places.format("j")}, j.curves, 6, 0.5, 0.1) AS f
+            ) AS t""")
+        return json.loads(row[0])
 
     def words(self, texts):
         """The lexemes of each text, as the documents' configuration has them."""

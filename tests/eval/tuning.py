@@ -1,67 +1,86 @@
-"""What harca.tune_search gains: tuned on one half of the queries, measured on the other, each half in its turn."""
+"""What tuning gains: what harca.tune_search finds on one half of the queries, measured on the other."""
 
 import random
 from dataclasses import dataclass, field
 
-from . import measures
-from .collection import Collection
 from .ways import ALPHAS
+
+# So many times the queries are parted anew, and each half learned from in its turn: one parting alone is chance.
+PARTINGS = 10
 
 
 @dataclass
 class Tuned:
-    """nDCG of each query, by what was tuned on the half it is not in.
+    """Means over all partings of the nDCG of queries, by what was tuned on the half that they are not in.
 
     tuned and auto: by the extension, tuned and as registered; plain and fixed: by the fixed weight that was best on the other
-    half, by the plain recipe and by the scales of the extension. best_plain: the mean by the plain weight that is best for all
-    queries. settings: what harca.tune_search has found on each half.
+    half, by the plain recipe and by the scales of the extension. best_plain: by the plain weight that is best for all queries.
+    settings: what was found, each time.
     """
 
-    tuned: list = field(default_factory=list)
-    auto: list = field(default_factory=list)
-    plain: list = field(default_factory=list)
-    fixed: list = field(default_factory=list)
+    tuned: float = 0.0
+    auto: float = 0.0
+    plain: float = 0.0
+    fixed: float = 0.0
     best_plain: float = 0.0
     settings: list = field(default_factory=list)
 
-    def gain(self, over):
-        """The mean of tuned above that of another way."""
-        return (sum(self.tuned) - sum(getattr(self, over))) / len(self.tuned)
+
+@dataclass
+class Query:
+    """A judged query: what tuning knows of it, and its nDCG for each of ALPHAS by the plain recipe and by the extension's scales."""
+
+    text: str
+    exactness: float
+    measure: float
+    curves: list
+    plain: list
+    fixed: list
+
+    def by(self, setting):
+        """Its nDCG by a setting that tuning has found, as the core measures it."""
+        steps = len(ALPHAS) - 1
+        weight = (1 - self.exactness) * setting["vector_weight"] + self.exactness * setting["exact_term_weight"]
+        return self.curves[(setting["setting"] - 1) * len(ALPHAS) + int(weight * steps + 0.5)]
 
 
-def mix(collection, exact):
-    """As many queries of the one kind as of the other, on the documents of both; and the places that they have in either."""
-    count = min(len(collection.queries), len(exact.queries))
-    draw = random.Random(f"mixed queries of {collection.name}")
-    places = [sorted(draw.sample(range(len(some.queries)), count)) for some in (collection, exact)]
-    queries = [some.queries[place] for some, chosen in zip((collection, exact), places) for place in chosen]
-    return Collection(collection.name, collection.documents, queries, {**collection.judgements, **exact.judgements}), places
+def judge(engine, collection, embeddings, outcome):
+    """The queries of a collection, which the engine holds, with what ways.compare has found for them."""
+    known = engine.judge(collection.queries, embeddings, collection.judgements)
+    return [
+        Query(text, *known[text], [scores.ndcg[place] for scores in outcome.plain], [scores.ndcg[place] for scores in outcome.fixed])
+        for place, (_, text) in enumerate(collection.queries)
+        if text in known
+    ]
 
 
-def compare(engine, collection, embeddings, plain, fixed):
-    """Tunes and measures.
+def mix(name, natural, exact):
+    """As many queries of the one kind as of the other."""
+    draw, count = random.Random(f"mixed queries of {name}"), min(len(natural), len(exact))
+    return draw.sample(natural, count) + draw.sample(exact, count)
 
-    plain and fixed: for each of ALPHAS, the nDCG of each query of the collection by that weight.
-    """
-    outcome = Tuned(best_plain=max(sum(values) / len(values) for values in plain))
-    places = list(range(len(collection.queries)))
-    random.Random(f"halves of {collection.name}").shuffle(places)
-    halves = places[: len(places) // 2], places[len(places) // 2 :]
-    for learned, held in (halves, halves[::-1]):
-        queries = [collection.queries[place] for place in held]
-        grades = [collection.judgements[id_] for id_, _ in queries]
-        engine.ask(queries, embeddings[held])
 
-        def judged(engine=engine, grades=grades):
-            rankings, _ = engine.search()
-            return [measures.ndcg(*pair) for pair in zip(rankings, grades)]
-
-        outcome.auto += judged()
-        outcome.settings.append(engine.tune([collection.queries[place] for place in learned], embeddings[learned], collection.judgements))
-        outcome.tuned += judged()
-        engine.undo_tuning()
-        for name, curves in (("plain", plain), ("fixed", fixed)):
-            means = [sum(values[place] for place in learned) for values in curves]
-            getattr(outcome, name).extend(curves[means.index(max(means))][place] for place in held)
-    assert all(len(values) == len(ALPHAS) for values in (plain, fixed))
+def compare(engine, name, queries):
+    """Learns on halves of the queries and measures on the others; the engine has judged them last, or all that they are from."""
+    outcome = Tuned(best_plain=max(_mean(query.plain[place] for query in queries) for place in range(len(ALPHAS))))
+    draw, rounds = random.Random(f"halves of {name}"), 2 * PARTINGS
+    for _ in range(PARTINGS):
+        order = draw.sample(queries, len(queries))
+        halves = order[: len(order) // 2], order[len(order) // 2 :]
+        for learned, held in (halves, halves[::-1]):
+            setting = engine.tune([query.text for query in learned])
+            # What does not gain is not applied.
+            gains = setting["validated"] > setting["before"]
+            outcome.settings.append(setting)
+            outcome.tuned += _mean(query.by(setting) if gains else query.measure for query in held) / rounds
+            outcome.auto += _mean(query.measure for query in held) / rounds
+            for kind in ("plain", "fixed"):
+                means = [_mean(getattr(query, kind)[place] for query in learned) for place in range(len(ALPHAS))]
+                best = means.index(max(means))
+                setattr(outcome, kind, getattr(outcome, kind) + _mean(getattr(query, kind)[best] for query in held) / rounds)
     return outcome
+
+
+def _mean(values):
+    values = list(values)
+    return sum(values) / len(values)

@@ -15,10 +15,12 @@ const FOLDS: usize = 5;
 /// How far below the weight of other queries that of exact terms is expected, in steps.
 const EXACT_BELOW: usize = 8;
 /// What a step away from the present parameters of BM25 costs, in queries that turn from 0 to 1; its square counts.
-/// Chosen, as is the next, by halves of nine collections: ahead of the best fixed weight on all of them.
-const PARAMETER_PRICE: f64 = 0.05;
-/// What a step of a weight away from where it is expected costs.
-const WEIGHT_PRICE: f64 = 0.003;
+/// Chosen, as are the next, by halves of nine collections (docs/SEARCH_QUALITY.md).
+const PARAMETER_PRICE: f64 = 0.08;
+/// What a step away from the present weight costs.
+const WEIGHT_PRICE: f64 = 0.005;
+/// What a step of the weight of exact terms away from where it is expected costs.
+const EXACT_PRICE: f64 = 0.02;
 
 /// The weight of a place in `0..WEIGHTS`.
 #[must_use]
@@ -131,8 +133,8 @@ impl Judged {
             for weight in 0..WEIGHTS {
                 for exact in 0..WEIGHTS {
                     let price = PARAMETER_PRICE * (square(place.0, k1) + square(place.1, b))
-                        + WEIGHT_PRICE
-                            * (square(weight, present.weight) + square(exact, weight.saturating_sub(EXACT_BELOW)));
+                        + WEIGHT_PRICE * square(weight, present.weight)
+                        + EXACT_PRICE * square(exact, weight.saturating_sub(EXACT_BELOW));
                     let value = surface.smooth(parameters, weight, exact) - price / queries.len() as f64;
                     if value > best.0 {
                         best = (value, Setting { parameters, weight, exact });
