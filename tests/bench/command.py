@@ -10,6 +10,7 @@ memory      the memory that it adds
 clients     pgbench, one client and two, the shared cache full and off
 zipf        hit ratios on a Zipf trace
 overhead    what the statistics cost
+search      hybrid_search over growing tables, beside plain SQL
 
 It writes BENCHMARKS.md, benchmarks.json and plots/ into the folder, docs/ by default. The server is Debian's PostgreSQL 15,
 which has PL/Python, else the embedded 18. A missed bound is no failure: the exit code tells whether all could be measured
@@ -27,7 +28,7 @@ from pathlib import Path
 
 from harness.places import BUILD, ROOT, fail
 
-from . import batch, clients, clock, first_call, machine, miss, overhead, queries, rows, zipf
+from . import batch, clients, clock, first_call, machine, miss, overhead, queries, rows, search, zipf
 from .loop import Loop
 from .plpython import PlPython
 from .report import Report
@@ -42,6 +43,7 @@ SUBJECTS = {
     "clients": (clients.measure, "pgbench with one client and with two"),
     "zipf": (zipf.measure, "hit ratios on a Zipf trace"),
     "overhead": (overhead.measure, "what the statistics cost"),
+    "search": (search.measure, "hybrid_search over tables of 10,000 to 1,000,000 rows"),
 }
 DEBIAN15 = Path("/usr/lib/postgresql/15/bin/pg_config")
 
@@ -62,11 +64,13 @@ class Sizes:
     population: int = 100_000
     requests: int = 1_000_000
     entries: int = 10_000
+    tables: tuple = (10_000, 100_000, 1_000_000)
+    searches: int = 50
 
 
 QUICK = Sizes(
     rounds=2, rows=5_000, distinct=500, misses=200, batch=200, first_calls=3, backends=2, seconds=1, repeats=1,
-    population=2_000, requests=10_000, entries=500,
+    population=2_000, requests=10_000, entries=500, tables=(1_000, 5_000), searches=4,
 )  # fmt: skip
 
 

@@ -11,11 +11,32 @@ matplotlib.use("svg")
 matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "pg_harca", "font.size": 9})
 
 from matplotlib import pyplot  # noqa: E402
+from matplotlib.ticker import LogLocator  # noqa: E402
 
-COLOURS = ("#336791", "#d98e04")
+COLOURS = ("#336791", "#d98e04", "#4b8b3b", "#a03a5c", "#6b5b95")
 
 
-def draw(plot, file):
+def draw_lines(plot, file):
+    """A line for each label over the ticks; what is compared with a label has its name and a comma before its own."""
+    figure, axes = pyplot.subplots(figsize=(7, 4.2))
+    colours = {}
+    for label, values in plot["series"].items():
+        name, _, other = label.partition(", ")
+        colour = colours.setdefault(name, COLOURS[len(colours) % len(COLOURS)])
+        axes.plot(plot["ticks"], values, color=colour, marker="o", markersize=4, linestyle="--" if other else "-", label=label)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.set_ylabel(plot["unit"])
+    axes.set_title(plot["title"], fontsize=10)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def draw_bars(plot, file):
     """Horizontal bars, one for each label, or one for one client and one for two."""
     labels = list(plot["series"])
     values = [value if isinstance(value, list) else [value] for value in plot["series"].values()]
@@ -46,7 +67,7 @@ def main():
     source, folder = map(Path, sys.argv[1:])
     folder.mkdir(parents=True, exist_ok=True)
     for name, plot in json.loads(source.read_text(encoding="utf-8"))["plots"].items():
-        draw(plot, folder / f"{name}.svg")
+        (draw_lines if plot["kind"] == "lines" else draw_bars)(plot, folder / f"{name}.svg")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,12 @@ REQUIREMENTS = {
     "hits_per_second_many": ("hits a second, two clients, 10,000 calls a statement", "≥", 50_000, "/s"),
     "misses_per_second": ("misses a second, two clients, one call a statement", "≥", 10_000, "/s"),
     "misses_per_second_many": ("misses a second, two clients, 10,000 calls a statement", "≥", 10_000, "/s"),
+    "search_exact_term": ("searches of the largest table with an exact term: `auto` ÷ `parallel`", "≤", 0.7, "×"),
+    "search_code": ("the same with a code alone", "≤", 1.05, "×"),
+    "search_keyword": ("the same with two or three words", "≤", 1.05, "×"),
+    "search_question": ("the same with a question", "≤", 1.05, "×"),
+    "search_hybrid": ("the same with words that are related", "≤", 1.05, "×"),
+    "search_share": ("classification and fusion in a search of the largest table, highest of these", "≤", 5, "%"),
 }
 
 
@@ -85,9 +91,9 @@ class Report:
         ]
         self.table(title, ["", "µs each", "spread", "rounds"], rows, remark)
 
-    def plot(self, name, title, kind, unit, series):
+    def plot(self, name, title, kind, unit, series, ticks=None):
         """Adds a plot: kind is bars, log or lines; series maps a label to a number, or to one for each tick."""
-        self.plots[name] = {"title": title, "kind": kind, "unit": unit, "series": series}
+        self.plots[name] = {"title": title, "kind": kind, "unit": unit, "series": series} | ({"ticks": ticks} if ticks else {})
 
     def notice(self, text):
         """Adds a sentence that belongs to the whole report, and says it at once."""

@@ -1,6 +1,5 @@
 """What was found, written as docs/SEARCH_QUALITY.md and docs/search_quality.json, with the bounds it is held to."""
 
-import dataclasses
 import json
 import statistics
 from pathlib import Path
@@ -223,7 +222,12 @@ def summary(outcome):
 
 def tuning_summary(outcome):
     """The figures of what tuning gains, for programs."""
-    return dataclasses.asdict(outcome)
+    means = {kind: getattr(outcome, kind) for kind in ("plain", "fixed", "auto", "tuned", "best_plain")}
+    weights = {
+        weight: [limit(setting[weight] for setting in outcome.settings) for limit in (min, max)]
+        for weight in ("vector_weight", "exact_term_weight")
+    }
+    return {**means, **weights}
 
 
 def table(header, rows, mean=False):

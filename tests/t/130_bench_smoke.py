@@ -62,6 +62,7 @@ if server.major != 18:
     done()
 
 ALWAYS = ["miss", "batch", "first_call_preload", "first_call_plain", "memory_preload", "memory_plain", "scaling", "misses_per_second"]
+ALWAYS += ["search_exact_term", "search_share"]
 with tempfile.TemporaryDirectory() as folder:
     command = [Path(__file__).parents[1] / "bench/run", "--quick", "--skip", "plpython,plots"]
     command += ["--pg-config", server.pg_config, "--out", folder]
