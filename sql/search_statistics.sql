@@ -43,19 +43,11 @@ CREATE FUNCTION harca.guard_search_statistics() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    foreign_table regclass;
 BEGIN
     -- Once for all rows of a statement: there are thousands. A target that is just being deleted is not there any more.
-    SELECT t.relation INTO foreign_table
+    PERFORM harca.check_owner(t.relation, 'call harca.refresh_search_statistics')
     FROM harca.search_target t
-    WHERE t.name IN (SELECT c.target FROM changed c) AND NOT harca.owns(t.relation)
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'must be owner of table %', foreign_table
-            USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Ask the owner of the table to call harca.refresh_search_statistics.';
-    END IF;
+    WHERE t.name IN (SELECT c.target FROM changed c);
     RETURN NULL;
 END
 $$;
@@ -141,11 +133,7 @@ DECLARE
     words bigint;
     deviation double precision;
 BEGIN
-    IF NOT harca.owns(searched.relation) THEN
-        RAISE EXCEPTION 'must be owner of table %', searched.relation
-            USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Ask the owner of the table to call harca.refresh_search_statistics.';
-    END IF;
+    PERFORM harca.check_owner(searched.relation, 'call harca.refresh_search_statistics');
     IF sample_rows < 1 THEN
         RAISE EXCEPTION 'sample_rows must be positive'
             USING ERRCODE = 'invalid_parameter_value',

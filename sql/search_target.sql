@@ -9,6 +9,21 @@ END;
 COMMENT ON FUNCTION harca.owns(regclass) IS
 'Whether the current user has the rights of the owner of a table; true when the table is gone';
 
+CREATE FUNCTION harca.check_owner(relation regclass, action text) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT harca.owns(relation) THEN
+        RAISE EXCEPTION 'must be owner of table %', relation
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = format('Ask the owner of the table to %s.', action);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.check_owner(regclass, text) IS
+'Raises an error unless the current user has the rights of the owner of a table, and says what the owner should do';
+
 CREATE FUNCTION harca.qualified_name(config regconfig) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
@@ -82,11 +97,7 @@ BEGIN
     IF NOT harca.owns(former) THEN
         RETURN NULL;
     END IF;
-    IF NOT harca.owns(later) THEN
-        RAISE EXCEPTION 'must be owner of table %', later
-            USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Ask the owner of the table to register it.';
-    END IF;
+    PERFORM harca.check_owner(later, 'register it');
     RETURN coalesce(NEW, OLD);
 END
 $$;
@@ -189,11 +200,7 @@ BEGIN
                   HINT = 'Use a number from 0 (keyword leg only) to 1 (vector leg only).';
     END IF;
     PERFORM harca.check_relation(relation);
-    IF NOT harca.owns(relation) THEN
-        RAISE EXCEPTION 'must be owner of table %', relation
-            USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Ask the owner of the table to register it.';
-    END IF;
+    PERFORM harca.check_owner(relation, 'register it');
     PERFORM harca.check_column(relation, id_column, 'id', '{}');
     PERFORM harca.check_column(relation, text_column, 'text', '{}');
     PERFORM harca.check_column(relation, tsvector_column, 'tsvector', '{tsvector}');

@@ -234,11 +234,7 @@ DECLARE
     gathered record;
     tuned record;
 BEGIN
-    IF NOT harca.owns(searched.relation) THEN
-        RAISE EXCEPTION 'must be owner of table %', searched.relation
-            USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Ask the owner of the table to call harca.tune_search.';
-    END IF;
+    PERFORM harca.check_owner(searched.relation, 'call harca.tune_search');
     SELECT c.name INTO missing FROM unnest('{query,embedding,id,grade}'::text[]) AS c (name)
     WHERE judgements IS NOT NULL
           AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = judgements AND a.attname = c.name AND NOT a.attisdropped)
@@ -304,11 +300,7 @@ DECLARE
     searched constant harca.search_target := harca.search_target_row(target);
     tuning harca.search_tuning;
 BEGIN
-    IF NOT harca.owns(searched.relation) THEN
-        RAISE EXCEPTION 'must be owner of table %', searched.relation
-            USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Ask the owner of the table to call harca.undo_tuning.';
-    END IF;
+    PERFORM harca.check_owner(searched.relation, 'call harca.undo_tuning');
     SELECT t.* INTO tuning FROM harca.search_tuning t WHERE t.target = target ORDER BY t.tuned_at DESC LIMIT 1;
     IF NOT FOUND THEN
         RETURN false;
