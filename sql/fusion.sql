@@ -29,20 +29,27 @@ COMMENT ON FUNCTION harca.fuse(text[], double precision[], text[], double precis
 'Fuses two ranked lists, best first, into one: ids and scores of the vector leg, ids and scores of the keyword leg, the weight of the vector leg from 0 to 1, and the method: "auto", "max", "minmax", "zscore" or "sigmoid" for the weighted sum of normalised scores, "rrf" for that of reciprocal ranks (k = 60). "auto" counts vector scores from the lowest in standard deviations of the table''s (vector_deviation), and keyword scores in the geometric mean of the highest and the highest possible (keyword_bound); without these, it does as well as it can. Rows with a boost have their score multiplied by 1 + boost. A row''s score is the weighted sum of its normalised scores, times that';
 
 CREATE FUNCTION harca.rarity(documents bigint[]) RETURNS double precision
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-    -- A word of five documents is looked for in order to find these; one of ten is no more than a fourth as telling.
-    SELECT least(1, coalesce(5.0::double precision / pg_catalog.min(d), 0)) ^ 2 FROM pg_catalog.unnest($1) AS d WHERE d > 0;
-END;
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'harca_rarity';
 COMMENT ON FUNCTION harca.rarity(bigint[]) IS
 'How rare the rarest word of a query is, by how many documents have each: 1 when five do at most, falling with the square of their number; 0 when none has any';
+
+CREATE FUNCTION harca.mean_weight(
+    probabilities double precision[], weights double precision[], exact_weights double precision[], rarity double precision
+) RETURNS double precision
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'harca_mean_weight';
+COMMENT ON FUNCTION harca.mean_weight(double precision[], double precision[], double precision[], double precision) IS
+'The weight of the vector leg for a query: the mean of the types'' weights by their probabilities, each as much that of exact terms as the query''s rarest word is rare (harca.rarity)';
 
 CREATE FUNCTION harca.expected_vector_weight(target harca.search_target, scores real[], rarity double precision) RETURNS real
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT (pg_catalog.sum(s.probability * coalesce(
-                (1 - $3) * p.vector_weight + $3 * coalesce(e.vector_weight, p.vector_weight), ($1).vector_weight))
-            / pg_catalog.sum(s.probability::double precision))::real
+    SELECT harca.mean_weight(
+        pg_catalog.array_agg(s.probability::double precision),
+        pg_catalog.array_agg(coalesce(p.vector_weight, ($1).vector_weight)::double precision),
+        pg_catalog.array_agg(coalesce(CASE WHEN p.target IS NOT NULL THEN e.vector_weight END, p.vector_weight,
+                                      ($1).vector_weight)::double precision), $3)::real
     FROM pg_catalog.unnest($2) WITH ORDINALITY AS s (probability, ordinality)
     JOIN harca.labels() AS l ON l.ordinality = s.ordinality
     LEFT JOIN harca.search_profile AS p ON p.target = ($1).name AND p.query_type = l.label

@@ -187,6 +187,7 @@ DECLARE
     -- A word that a handful of documents have, in a query whose meaning has next to no say.
     least_rarity constant double precision := 0.8;
     most_weight constant real := 0.2;
+    too_few constant text := 'documents with the words of the query are too few to fill its pages';
     legs harca.leg_results;
     terms harca.query_terms;
     matched record;
@@ -237,6 +238,10 @@ BEGIN
             legs.strategy := 'keyword_first';
             legs.reason := 'a word of the query is in a handful of documents';
             legs.most_ranked := least(legs.most_ranked, 10 * candidates);
+            IF (SELECT sum(d) FROM unnest(terms.documents) AS d) < candidates THEN
+                legs.strategy := 'parallel';
+                legs.reason := too_few;
+            END IF;
         ELSE
             legs.strategy := 'parallel';
             legs.reason := 'both legs have a say';
@@ -260,7 +265,7 @@ BEGIN
             EXIT WHEN cardinality(legs.keyword_ids) >= candidates;
             IF legs.reason IS NOT NULL AND legs.strategy = 'keyword_first' THEN
                 legs.strategy := 'parallel';
-                legs.reason := 'documents with the words of the query are too few to fill its pages';
+                legs.reason := too_few;
             END IF;
             -- With no other leg to fill its pages, common words that it meant to look up together are looked up alone.
             EXIT WHEN legs.strategy NOT IN ('keyword_only', 'keyword_first') OR true = ALL (legs.looked_up);

@@ -1,13 +1,17 @@
-//! `harca.fuse`: the core's fusion for `hybrid_search`, which runs the legs in SQL.
+//! `harca.fuse`, `harca.rarity` and `harca.mean_weight`: the core's weighting and fusion for `hybrid_search`, which runs the
+//! legs in SQL.
 #![allow(unsafe_code)] // exported symbols
 
 use harca_core::fusion;
+use harca_core::weighting::{self, Kind};
 use pgrx::pg_sys::Datum;
 
 use crate::call::{Call, Value, sql_function};
 use crate::legs::{leg, method};
 
 sql_function!(pg_finfo_harca_fuse, harca_fuse, fuse);
+sql_function!(pg_finfo_harca_rarity, harca_rarity, rarity);
+sql_function!(pg_finfo_harca_mean_weight, harca_mean_weight, mean_weight);
 
 /// `harca.fuse(vector_ids text[], vector_scores double precision[], keyword_ids text[], keyword_scores double
 /// precision[], vector_weight double precision, method text, vector_deviation double precision, keyword_bound double
@@ -38,4 +42,24 @@ fn fuse(call: &mut Call<'_>) -> Datum {
         ]);
     }
     call.null()
+}
+
+/// `harca.rarity(documents bigint[]) → double precision`.
+fn rarity(call: &mut Call<'_>) -> Datum {
+    let documents = call.array(0).into_iter().flatten().flatten();
+    let documents = documents.map(|count| u64::try_from(count.value() as i64).unwrap_or(0));
+    call.value(Value::Double(weighting::rarity(documents)))
+}
+
+/// `harca.mean_weight(probabilities double precision[], weights double precision[], exact_weights double precision[], rarity
+/// double precision) → double precision`, strict.
+fn mean_weight(call: &mut Call<'_>) -> Datum {
+    let weights = call.doubles(1).into_iter().zip(call.doubles(2));
+    let kinds: Vec<Kind> = call
+        .doubles(0)
+        .into_iter()
+        .zip(weights)
+        .map(|(probability, (weight, exact_weight))| Kind { probability, weight, exact_weight })
+        .collect();
+    call.value(Value::Double(weighting::vector_weight(&kinds, call.double(3).unwrap_or(0.0))))
 }

@@ -72,19 +72,6 @@ pub struct Fused<Id> {
     pub keyword_normalised: Option<f64>,
 }
 
-/// The weight of the vector leg for a query: the mean of the types' weights by their probabilities.
-///
-/// `probabilities` and `weights` are parallel; the result is from 0 to 1 when the weights are. An argmax would jump
-/// where the classifier doubts; the mean moves with the doubt.
-#[must_use]
-pub fn expected_weight(probabilities: &[f32], weights: &[f32]) -> f32 {
-    let total: f32 = probabilities.iter().sum();
-    if total <= 0.0 {
-        return 0.5;
-    }
-    probabilities.iter().zip(weights).map(|(p, w)| p * w).sum::<f32>() / total
-}
-
 /// Fuses two legs, best first; equal scores are ordered by the row's id, so that pages never overlap.
 ///
 /// `vector_weight` is from 0 (keyword only) to 1 (vector only). Scores need only be comparable within their leg, higher
@@ -272,13 +259,6 @@ mod tests {
     fn equal_scores_are_ordered_by_id() {
         let fused = fuse(&[(9, 1.0), (3, 1.0), (5, 1.0)], &[], 0.5, CONVEX);
         assert_eq!(ids(&fused), [3, 5, 9]);
-    }
-
-    #[test]
-    fn doubt_moves_the_weight() {
-        assert_eq!(expected_weight(&[1.0, 0.0], &[0.2, 0.8]), 0.2);
-        assert!((expected_weight(&[0.5, 0.5], &[0.2, 0.8]) - 0.5).abs() < 1e-6);
-        assert_eq!(expected_weight(&[], &[]), 0.5);
     }
 
     fn scale() -> impl Strategy<Value = Scale> {

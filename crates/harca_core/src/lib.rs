@@ -6,8 +6,8 @@
 //! [`manifest`] describes, and [`classify`] turns its logits into a [`classification`] with calibrated scores. [`rules`]
 //! answers alone when no model can. [`feature_cache`] keeps encoded texts for a second model, [`batch`] brings many texts
 //! into few runs, and [`model_stats`] counts what each model has done, and the time of its runs in a [`histogram`].
-//! [`phrase`], [`segment`], [`candidates`], [`bm25`] and [`fusion`] serve the search that follows, and [`tuning`] finds what
-//! suits a table.
+//! [`phrase`], [`segment`], [`candidates`], [`bm25`], [`weighting`] and [`fusion`] serve the search that follows, and
+//! [`tuning`] finds what suits a table.
 
 pub mod batch;
 pub mod bm25;
@@ -31,3 +31,4 @@ pub mod segment;
 pub mod session;
 pub mod shared_cache;
 pub mod tuning;
+pub mod weighting;
