@@ -19,7 +19,7 @@ BEGIN
     RETURN QUERY
         SELECT l.leg, p.plan
         FROM unnest(legs.ran) WITH ORDINALITY AS l (leg, place)
-        CROSS JOIN LATERAL harca.leg_plan(searched, CASE WHEN l.leg = 'vector' AND legs.exact THEN 'exact vector' ELSE l.leg END, legs, embedding, candidates, filter, chosen)
+        CROSS JOIN LATERAL harca.leg_plan(searched, l.leg, legs, embedding, candidates, filter, chosen)
             WITH ORDINALITY AS p (plan, line)
         ORDER BY l.place DESC, p.line;
 END
@@ -51,7 +51,7 @@ DECLARE
     found integer;
     indexes text[];
     matched bigint;
-    fused_at timestamptz;
+    fusion_times timestamptz[];
     ranked harca.ranked_row[];
     state text;
     explained jsonb := '{}';
@@ -62,7 +62,7 @@ BEGIN
         RETURN NULL;
     END IF;
     legs := harca.search_legs(searched, query, embedding, candidates, filter, chosen);
-    fused_at := clock_timestamp();
+    fusion_times := ARRAY[clock_timestamp()];
     SELECT array_agg(q.r) INTO ranked
     FROM (
         SELECT r
@@ -71,7 +71,7 @@ BEGIN
             legs.similarity_deviation, (legs.terms).bound, legs.boosted_ids, legs.boosts, chosen) AS r
         LIMIT "limit" OFFSET "offset"
     ) AS q;
-    legs.times := legs.times || clock_timestamp();
+    fusion_times := fusion_times || clock_timestamp();
     classified := legs.classified;
     terms := legs.terms;
     state := (SELECT s.state FROM harca.stat_search_target s WHERE s.target = target);
@@ -81,8 +81,7 @@ BEGIN
         indexes := NULL;
         IF leg = ANY (legs.ran) THEN
             SELECT array_agg(DISTINCT m[1]) INTO indexes
-            FROM harca.leg_plan(searched, CASE WHEN leg = 'vector' AND legs.exact THEN 'exact vector' ELSE leg END, legs, embedding,
-                                candidates, filter, chosen) AS p (line)
+            FROM harca.leg_plan(searched, leg, legs, embedding, candidates, filter, chosen) AS p (line)
             CROSS JOIN LATERAL regexp_matches(p.line, '(?:Scan using|Scan Backward using|Bitmap Index Scan on) ("(?:[^"]|"")+"|\S+)') AS m;
             warnings := warnings
                 || CASE WHEN leg = 'vector' AND legs.exact THEN 'the vector index gave up before it had enough rows: all that qualify were read'
@@ -137,7 +136,7 @@ BEGIN
         'milliseconds', jsonb_build_object(
             'classification', harca.milliseconds(legs.times, 1), 'terms', harca.milliseconds(legs.times, 2),
             'keyword_leg', harca.milliseconds(legs.times, 3), 'vector_leg', harca.milliseconds(legs.times, 4),
-            'fusion', harca.milliseconds(ARRAY[fused_at, legs.times[6]], 1)),
+            'fusion', harca.milliseconds(fusion_times, 1)),
         'rows', (SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.ordinality), '[]') FROM unnest(ranked) WITH ORDINALITY AS r),
         'warnings', array_remove(warnings, NULL));
 END
@@ -148,7 +147,7 @@ COMMENT ON FUNCTION @extschema@.hybrid_search_explain(text, text, vector, intege
 CREATE FUNCTION harca.milliseconds(times timestamptz[], step integer) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT round(1000 * extract(epoch FROM $1[$2 + 1] - $1[$2]), 3)::double precision;
+    SELECT pg_catalog.round(1000.0 * extract(epoch FROM $1[$2 + 1] - $1[$2]), 3)::double precision;
 END;
 COMMENT ON FUNCTION harca.milliseconds(timestamptz[], integer) IS
 'How long a step took, by the times before and after it: from element step to the next one';

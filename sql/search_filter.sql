@@ -7,7 +7,7 @@ BEGIN ATOMIC
         JOIN pg_catalog.pg_opclass o ON o.opcdefault
         JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod AND m.amname = 'btree'
         WHERE t.oid = $1 AND (o.opcintype = e.oid
-            OR o.opcintype = CASE e.typtype WHEN 'r' THEN 'anyrange' WHEN 'm' THEN 'anymultirange' WHEN 'e' THEN 'anyenum' END::regtype
+            OR o.opcintype = CASE e.typtype WHEN 'r' THEN 'anyrange' WHEN 'm' THEN 'anymultirange' WHEN 'e' THEN 'anyenum' END::regtype::oid
             OR EXISTS (SELECT FROM pg_catalog.pg_cast c
                        WHERE c.castsource = e.oid AND c.casttarget = o.opcintype AND c.castmethod = 'b' AND c.castcontext = 'i')));
 END;

@@ -25,10 +25,10 @@ CREATE FUNCTION harca.word_score_sql(ranking text, document text, ranker text) R
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE $1 WHEN 'bm25' THEN
-        format('harca.bm25(%1$s, %2$s) + CASE WHEN cardinality($7) > 0 THEN'
-               ' (SELECT coalesce(sum(p.weight), 0) FROM unnest($7, $8) AS p (phrase, weight) WHERE %1$s @@ p.phrase)'
-               ' ELSE 0 END', $2, $3)
-        ELSE format('ts_rank_cd(%s, $6, 1)::float8', $2) END;
+        pg_catalog.format('harca.bm25(%1$s, %2$s) + CASE WHEN cardinality($7) > 0 THEN'
+                          ' (SELECT coalesce(sum(p.weight), 0) FROM unnest($7, $8) AS p (phrase, weight) WHERE %1$s @@ p.phrase)'
+                          ' ELSE 0 END', $2, $3)
+        ELSE pg_catalog.format('ts_rank_cd(%s, $6, 1)::float8', $2) END;
 END;
 COMMENT ON FUNCTION harca.word_score_sql(text, text, text) IS
 'The SQL of a document''s score in the keyword leg, for a ranking, a tsvector and a ranker that are given as SQL themselves; its other parameters are those of harca.leg_sql';
@@ -162,14 +162,15 @@ DECLARE
     former_settings constant jsonb := harca.widen_index_scan(candidates);
 BEGIN
     RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) '
-        || harca.leg_sql(target, leg, filter, options, legs.strategy = replace(leg, 'exact ', '') || '_first' AND embedding IS NOT NULL)
+        || harca.leg_sql(target, CASE WHEN leg = 'vector' AND legs.exact THEN 'exact vector' ELSE leg END, filter, options,
+                         legs.strategy = leg || '_first' AND embedding IS NOT NULL)
         USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
               terms.phrases, terms.phrase_weights, embedding;
     PERFORM harca.restore_index_scan(former_settings);
 END
 $$;
 COMMENT ON FUNCTION harca.leg_plan(harca.search_target, text, harca.leg_results, vector, integer, jsonb, jsonb) IS
-'PostgreSQL''s plan for the query of one leg, "vector", "exact vector" or "keyword", of a search';
+'PostgreSQL''s plan for the query that one leg, "vector" or "keyword", of a search has run';
 
 CREATE FUNCTION harca.search_legs(
     target harca.search_target,
@@ -288,7 +289,7 @@ BEGIN
             legs.exact := leg = 'exact vector';
             -- An HNSW scan gives up after hnsw.max_scan_tuples rows or with its memory, and what a filter or a policy lets
             -- through may all lie further away: then whatever it lets through is read.
-            EXIT WHEN cardinality(legs.vector_ids) >= candidates
+            EXIT WHEN legs.exact OR cardinality(legs.vector_ids) >= candidates
                 OR NOT EXISTS (SELECT FROM harca.leg_plan(target, 'vector', legs, embedding, candidates, filter, options) AS p (line)
                                WHERE p.line ~ '^ *Order By: ');
         END LOOP;
@@ -328,7 +329,7 @@ BEGIN ATOMIC
     FROM harca.fuse(vector_ids, vector_scores, keyword_ids, keyword_scores, vector_weight, options ->> 'fusion', similarity_deviation,
                     CASE options ->> 'ranking' WHEN 'bm25' THEN keyword_bound END, boosted_ids, boosts) AS f
     WHERE (strategy <> 'intersection' OR f.vector_rank + f.keyword_rank > 0)
-          AND (jsonb_typeof(options -> 'after') = 'null'
+          AND (pg_catalog.jsonb_typeof(options -> 'after') = 'null'
                OR f.score < (options -> 'after' ->> 0)::double precision
                OR f.score = (options -> 'after' ->> 0)::double precision AND f.id COLLATE "C" > (options -> 'after' ->> 1));
 END;

@@ -74,12 +74,12 @@ BEGIN ATOMIC
         UNION
         SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN part ON i.inhparent = part.oid
     )
-    SELECT sum(pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)
+    SELECT pg_catalog.sum(pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)
                + pg_catalog.pg_stat_get_tuples_updated(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
                + pg_catalog.pg_stat_get_tuples_deleted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid))::bigint,
-           greatest(0, sum(pg_catalog.pg_stat_get_live_tuples(c.oid) + pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)
+           greatest(0, pg_catalog.sum(pg_catalog.pg_stat_get_live_tuples(c.oid) + pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)
                            - pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid)))::bigint,
-           sum(greatest(c.reltuples, 0))::bigint
+           pg_catalog.sum(greatest(c.reltuples, 0))::bigint
     FROM part JOIN pg_catalog.pg_class c ON c.oid = part.oid
     WHERE c.relkind IN ('r', 'm');
 END;

@@ -189,6 +189,34 @@ is_(state(f"SELECT * FROM hybrid_search('{quoted}x', 'harbour')"), "42704", "a t
 is_(server.psql("SELECT count(*) FROM note", DB, OWNER), "4", "the table is still there")
 ok(server.psql(f"SELECT harca.drop_search_target('{quoted}')", DB, OWNER) == "t", "the odd name can be dropped")
 
+# What stands in the schema when the extension is created there is not built into it: a closer match than PostgreSQL's own.
+server.psql(f"DROP DATABASE {DB} WITH (FORCE)")
+server.psql(f"CREATE DATABASE {DB}")
+server.psql(
+    """
+    CREATE FUNCTION format(text, text) RETURNS text LANGUAGE sql AS 'SELECT $1';
+    CREATE FUNCTION format(text, text, text) RETURNS text LANGUAGE sql AS 'SELECT $1';
+    CREATE FUNCTION times(integer, numeric) RETURNS numeric LANGUAGE sql AS 'SELECT $2';
+    CREATE OPERATOR * (FUNCTION = times, LEFTARG = integer, RIGHTARG = numeric);
+    CREATE FUNCTION same(oid, regtype) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+    CREATE OPERATOR = (FUNCTION = same, LEFTARG = oid, RIGHTARG = regtype);
+    CREATE EXTENSION pg_harca CASCADE
+    """,
+    DB,
+)
+is_(
+    server.psql(
+        """
+        SELECT count(*) FROM pg_depend AS d
+        WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'n'
+              AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid::regprocedure::text ~ '^(format|times|same)\\('
+                   OR d.refclassid = 'pg_operator'::regclass AND d.refobjid::regoperator::text ~ '(integer,numeric)|(oid,regtype)')
+        """,
+        DB,
+    ),
+    "0",
+    "CREATE EXTENSION beside closer matches: none is built in",
+)
 server.psql(f"DROP DATABASE {DB} WITH (FORCE)")
 server.psql("".join(f"DROP ROLE {role};" for role in ROLES))
 done()
