@@ -94,6 +94,12 @@ pub struct Classification {
 }
 
 impl Classification {
+    /// Position of the type among the labels; [`MAX_LABELS`] is `unknown` for a model that has no such label.
+    #[must_use]
+    pub fn class(&self) -> usize {
+        self.label.map_or(MAX_LABELS, |label| usize::from(label).min(MAX_LABELS))
+    }
+
     /// The name of the type among `labels`.
     #[must_use]
     pub fn query_type<'a>(&self, labels: &'a [String]) -> &'a str {

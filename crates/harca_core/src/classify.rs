@@ -12,8 +12,9 @@ use crate::classification::{Classification, Scores};
 use crate::encode::{Encoded, Encoder};
 use crate::error::{Error, Result, one_line};
 use crate::feature_cache::FeatureCache;
+use crate::graph_check;
 use crate::language::{self, Language};
-use crate::manifest::{Calibration, Manifest, TOKEN_IDS};
+use crate::manifest::{self, Calibration, Manifest, TOKEN_IDS};
 use crate::network::Network;
 use crate::rules;
 use crate::session::{Runtime, Session};
@@ -21,6 +22,7 @@ use crate::session::{Runtime, Session};
 /// A model ready to answer: its manifest, its encoder, and what runs its graph.
 pub struct Classifier {
     manifest: Manifest,
+    identity: String,
     encoder: Encoder,
     graph: Graph,
     features: Option<Rc<RefCell<FeatureCache>>>,
@@ -47,6 +49,7 @@ impl Graph {
 /// A manifest and the graph that it describes, checked against each other by their digest.
 pub struct ModelFiles {
     manifest: Manifest,
+    identity: String,
     graph: Bytes,
 }
 
@@ -56,7 +59,55 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::Manifest`].
     pub fn of_program(manifest: &str, graph: &'static [u8]) -> Result<Self> {
-        Ok(Self { manifest: Manifest::parse(manifest)?, graph: Bytes::from_static(graph) })
+        Self::trusted(manifest, Bytes::from_static(graph))
+    }
+
+    /// A model from a registry.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] also when the digest is that of another graph.
+    pub fn of_registry(manifest: &str, graph: Bytes) -> Result<Self> {
+        let files = Self::trusted(manifest, graph)?;
+        files.manifest.verify(&files.graph)?;
+        Ok(files)
+    }
+
+    /// A model that somebody wants to register: as [`Self::of_registry`], and its graph is one that a database server may
+    /// load.
+    ///
+    /// # Errors
+    /// As [`Self::of_registry`]; [`Error::Refused`] when the graph is larger than `most` bytes or is refused by
+    /// [`graph_check::check`]; [`Error::Manifest`] when there are no golden queries, by which a model is known to work.
+    pub fn of_applicant(manifest: &str, graph: Bytes, most: u64) -> Result<Self> {
+        if manifest.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(Error::Manifest(format!("it has more than {MAX_MANIFEST_BYTES} bytes")));
+        }
+        if graph.len() as u64 > most {
+            return Err(Error::Refused(format!("it has {} bytes, at most {most} are allowed", graph.len())));
+        }
+        let files = Self::of_registry(manifest, graph)?;
+        graph_check::check(files.graph.clone())?;
+        if files.manifest.golden.is_empty() {
+            return Err(Error::Manifest("there are no golden queries to try the model with".into()));
+        }
+        Ok(files)
+    }
+
+    fn trusted(manifest: &str, graph: Bytes) -> Result<Self> {
+        let identity = manifest::identity(manifest);
+        Ok(Self { manifest: Manifest::parse(manifest)?, identity, graph })
+    }
+
+    /// What the manifest says.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// As [`Classifier::identity`].
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// The model in `folder`: `manifest.json` and the file that it names.
@@ -83,7 +134,7 @@ impl ModelFiles {
         let path = folder.join(&manifest.file);
         let graph = read(&path, MAX_MODEL_BYTES)?;
         manifest.verify(&graph).map_err(|e| Error::ModelFile { path, reason: e.to_string() })?;
-        Ok(Self { manifest, graph: graph.into() })
+        Self::trusted(&json, graph.into())
     }
 }
 
@@ -94,13 +145,13 @@ impl Classifier {
     /// [`Error::Manifest`] for an encoder that is not known, [`Error::ModelShape`] when the graph does not fit the encoder
     /// or does not know the answers that its manifest promises.
     pub fn by_network(files: &ModelFiles) -> Result<Option<Self>> {
-        let ModelFiles { manifest, graph } = files;
+        let ModelFiles { manifest, graph, .. } = files;
         let names = (manifest.input.name.as_str(), manifest.output.name.as_str());
         if manifest.encoder.tokens.is_none() || names != ("features", "logits") {
             return Ok(None);
         }
         let network = Network::read(graph.clone()).filter(|network| network.labels() == manifest.labels.len());
-        network.map(|network| Self::build(manifest.clone(), Graph::Network(Box::new(network)))).transpose()
+        network.map(|network| Self::build(files, Graph::Network(Box::new(network)))).transpose()
     }
 
     /// The model of `files`, run by ONNX Runtime.
@@ -109,8 +160,8 @@ impl Classifier {
     /// [`Error::Manifest`] for an encoder that is not known, [`Error::ModelShape`] when the graph does not know the
     /// answers that its manifest promises, else as [`Session::build`].
     pub fn by_runtime(files: &ModelFiles, runtime: &Runtime) -> Result<Self> {
-        let ModelFiles { manifest, graph } = files;
-        Self::build(manifest.clone(), Graph::Session(Session::build(runtime, manifest, graph)?))
+        let session = Session::build(runtime, &files.manifest, &files.graph)?;
+        Self::build(files, Graph::Session(session))
     }
 
     /// [`Self::by_runtime`] for a manifest and a graph at hand; the digest is not checked.
@@ -118,8 +169,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::Manifest`], else as [`Self::by_runtime`].
     pub fn from_bytes(runtime: &Runtime, manifest: &str, model: &[u8]) -> Result<Self> {
-        let files = ModelFiles { manifest: Manifest::parse(manifest)?, graph: Bytes::copy_from_slice(model) };
-        Self::by_runtime(&files, runtime)
+        Self::by_runtime(&ModelFiles::trusted(manifest, Bytes::copy_from_slice(model))?, runtime)
     }
 
     /// [`Self::by_runtime`] for the model in `folder`.
@@ -136,10 +186,11 @@ impl Classifier {
         matches!(self.graph, Graph::Session(_))
     }
 
-    fn build(manifest: Manifest, graph: Graph) -> Result<Self> {
-        let encoder = Encoder::new(&manifest.encoder)?;
+    fn build(files: &ModelFiles, graph: Graph) -> Result<Self> {
+        let encoder = Encoder::new(&files.manifest.encoder)?;
         let mut classifier = Self {
-            manifest,
+            manifest: files.manifest.clone(),
+            identity: files.identity.clone(),
             encoder,
             graph,
             features: None,
@@ -189,6 +240,12 @@ impl Classifier {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The SHA-256 of the manifest, which holds that of the graph: whatever an answer depends on beside the text.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Classifies one text.

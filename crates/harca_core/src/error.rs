@@ -20,6 +20,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file of a model is of a kind that no database server should load, whatever it computes.
+    #[error("model is refused: {0}")]
+    Refused(String),
     /// The graph loads, but its inputs or outputs are not those that the manifest promises.
     #[error("model does not fit its manifest: {0}")]
     ModelShape(String),
@@ -38,6 +41,14 @@ pub enum Error {
         version: String,
         /// Why it is refused.
         reason: String,
+    },
+    /// The model answers, but takes too long.
+    #[error("\"{model}\" takes more than {bound_ms} ms for more than 5 of 100 queries")]
+    Latency {
+        /// Name and version of the model.
+        model: String,
+        /// The bound, in milliseconds.
+        bound_ms: String,
     },
     /// ONNX Runtime refused the model, or failed while it ran.
     #[error("ONNX Runtime: {0}")]

@@ -142,7 +142,7 @@ impl Manifest {
     /// # Errors
     /// [`Error::Manifest`] when the SHA-256 differs.
     pub fn verify(&self, model: &[u8]) -> Result<()> {
-        let found: String = Sha256::digest(model).iter().map(|b| format!("{b:02x}")).collect();
+        let found = sha256(model);
         if found.eq_ignore_ascii_case(&self.sha256) {
             Ok(())
         } else {
@@ -199,6 +199,17 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// What tells one model from another: the SHA-256 of its manifest, which holds that of the graph, in hexadecimal. Models
+/// of one graph that differ in their labels or calibration give different answers.
+#[must_use]
+pub fn identity(manifest: &str) -> String {
+    sha256(manifest.as_bytes())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]
