@@ -1,4 +1,5 @@
--- Who may do what. Functions are PUBLIC unless taken back here; all of them run with the caller's rights.
+-- Who may do what. Functions are PUBLIC unless taken back here. They run with the caller's rights, but for those of the
+-- registry of models: its tables are written by these functions alone, so that nothing stands there that was not checked.
 GRANT USAGE ON SCHEMA harca TO PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON harca.search_target, harca.search_profile TO PUBLIC; -- a trigger guards them
 GRANT SELECT, INSERT, DELETE ON harca.search_statistics TO PUBLIC; -- a trigger guards it, and the next
@@ -24,3 +25,41 @@ GRANT EXECUTE ON FUNCTION harca.memory_statistics() TO pg_monitor;
 GRANT SELECT ON harca.stat_cache, harca.stat_inference, harca.stat_memory TO pg_monitor;
 REVOKE ALL ON FUNCTION harca.cache_reset() FROM PUBLIC;
 REVOKE ALL ON FUNCTION harca.stat_reset() FROM PUBLIC;
+
+-- The registry of models: harca_admin runs it, pg_monitor watches it, nobody else has a part in it.
+REVOKE ALL ON FUNCTION
+    harca.announce_deployment(), harca.builtin_model(), harca.model_key(text), harca.inspect_model(json, bytea),
+    harca.register_model(json, bytea), harca.drop_model(text),
+    harca.deploy(text, text, text, text, double precision), harca.lock_deployment(), harca.check_activation(text, text),
+    harca.activate_model(text, boolean), harca.rollback_model(), harca.compare_model(text, text, double precision),
+    harca.stop_comparison(), harca.measure_models(text[], text), harca.models_to_measure(text),
+    harca.confusion_by_label(text[], bigint[]), harca.store_evaluation(harca.model_evaluation),
+    harca.evaluate_model(text, text), harca.model_counts(), harca.model_parts(),
+    harca.same_class_mix(bigint[], bigint[]), harca.same_mean(double precision[], double precision[]),
+    harca.stability_index(bigint[], bigint[]), harca.drift_verdict(double precision, bigint, bigint),
+    harca.aligned_classes(text[], bigint[], text[]), harca.reset_drift_windows(), harca.set_drift_reference(),
+    harca.drop_drift_reference(), harca.health(), harca.logged_queries(), harca.forget_queries(timestamptz),
+    harca.unlogged_queries(), harca.export_training_data(real, boolean)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    harca.builtin_model(), harca.model_key(text), harca.inspect_model(json, bytea), harca.register_model(json, bytea),
+    harca.drop_model(text), harca.activate_model(text, boolean), harca.rollback_model(),
+    harca.compare_model(text, text, double precision), harca.stop_comparison(), harca.measure_models(text[], text),
+    harca.models_to_measure(text), harca.confusion_by_label(text[], bigint[]),
+    harca.store_evaluation(harca.model_evaluation), harca.evaluate_model(text, text), harca.reset_drift_windows(),
+    harca.set_drift_reference(), harca.drop_drift_reference()
+    TO harca_admin;
+GRANT SELECT ON harca.model_activation, harca.model_evaluation TO harca_admin;
+GRANT EXECUTE ON FUNCTION
+    harca.builtin_model(), harca.model_counts(), harca.model_parts(), harca.same_class_mix(bigint[], bigint[]),
+    harca.same_mean(double precision[], double precision[]), harca.stability_index(bigint[], bigint[]),
+    harca.drift_verdict(double precision, bigint, bigint), harca.aligned_classes(text[], bigint[], text[]),
+    harca.unlogged_queries(), harca.health()
+    TO harca_admin, pg_monitor;
+GRANT SELECT ON harca.models, harca.deployment, harca.stat_models, harca.drift, harca.drift_reference TO harca_admin, pg_monitor;
+
+-- What people have asked is for those who train models, and for nobody else.
+GRANT EXECUTE ON FUNCTION harca.logged_queries(), harca.forget_queries(timestamptz), harca.export_training_data(real, boolean)
+    TO harca_query_log;
+GRANT SELECT ON harca.query_log TO harca_query_log;
+GRANT SELECT, INSERT, UPDATE, DELETE ON harca.labelled_query TO harca_query_log;

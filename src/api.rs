@@ -2,6 +2,9 @@
 
 mod classify;
 mod fusion;
+mod model_stats;
+mod models;
+mod query_log;
 mod ranking;
 mod stats;
 mod status;

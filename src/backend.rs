@@ -1,85 +1,48 @@
-//! What one backend keeps between calls: the session, the cache of answers, and the counters.
+//! What one backend keeps between calls: the models that are to answer, the cache of answers, and the counters.
 //!
-//! The session comes from the postmaster, if it has built one that fits the settings, or is built when the first query
-//! needs it. It outlives errors and `DISCARD ALL`. When it cannot be built or fails, the rules answer; that is tried
-//! again after a minute, or as soon as a setting changes.
+//! A session comes from the postmaster, if it has built one that fits, or is built when the first query needs it. It
+//! outlives errors and `DISCARD ALL`. When the active model cannot be had, fails or is too slow, the previous one answers,
+//! and without one the rules; a model that has failed is tried again after `pg_harca.retry_interval`, or as soon as a
+//! setting changes.
+
+mod answer;
+mod batch;
+mod counting;
+mod entry;
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use harca_core::breaker::Change;
 use harca_core::cache::{Counters, Key};
 use harca_core::classification::Classification;
-use harca_core::classify::Classifier;
 use harca_core::error::{Error, Result};
 use harca_core::feature_cache::FeatureCache;
-use harca_core::manifest::UNKNOWN;
-use harca_core::model_stats::ModelStats;
 use harca_core::rules;
 use harca_core::session::{self, Runtime};
+use harca_core::traffic::{Health, Reason, Role, Tally};
 use pgrx::pg_sys;
 
+pub use answer::Answer;
+use answer::Names;
+pub use counting::Blocks;
+use counting::{Counting, Pace, Who, class_in, places};
+use entry::Entry;
+
 use crate::cache::{Cache, LocalUse};
-use crate::registry::Model;
+use crate::registry::{self, Deployment, Source};
 use crate::shmem::Memory;
 use crate::text::{self, ServerName, ServerText};
-use crate::{error, gucs, init, preload, registry, shmem};
-
-/// How long a failed model is left alone, in microseconds.
-const RETRY_AFTER: i64 = 60_000_000;
+use crate::{error, gucs, init, query_log, shmem};
 
 thread_local! {
     // Never dropped: the runtime must not be torn down by an exit handler while PostgreSQL's own still run.
     static BACKEND: ManuallyDrop<RefCell<Backend>> = ManuallyDrop::new(RefCell::new(Backend::new()));
 }
 
-/// An answer with the names it needs to be shown.
-#[derive(Clone)]
-pub struct Answer {
-    classification: Classification,
-    source: Rc<Source>,
-}
-
-/// Who answers: a model, or the rules; names are kept as the server takes them, so that an answer costs no conversion.
-struct Source {
-    name: ServerName,
-    labels: Vec<ServerName>,
-    unknown: ServerName,
-}
-
-impl Source {
-    fn new(name: &str, labels: &[impl AsRef<str>]) -> Self {
-        Self {
-            name: ServerName::new(name),
-            labels: labels.iter().map(|label| ServerName::new(label.as_ref())).collect(),
-            unknown: ServerName::new(UNKNOWN),
-        }
-    }
-}
-
-impl Answer {
-    /// The name of the type, `unknown` when the answer is less sure than the settings ask for.
-    ///
-    /// Judged when the answer is given: the cache keeps what the model said, so that a change of the setting counts at
-    /// once and costs no entry.
-    pub fn query_type(&self) -> ServerName {
-        let label = self.classification.label_if_sure(gucs::min_confidence());
-        label.and_then(|i| self.source.labels.get(i)).copied().unwrap_or(self.source.unknown)
-    }
-
-    /// The name of the model, with its version, or `rules`.
-    pub fn model(&self) -> ServerName {
-        self.source.name
-    }
-
-    /// Confidence, scores and language.
-    pub fn classification(&self) -> &Classification {
-        &self.classification
-    }
-}
-
-/// The state of the model in this backend.
+/// The state of the active model in this backend.
 pub struct Status {
     /// `off`, `not loaded`, `ready` or `failed`.
     pub state: &'static str,
@@ -95,7 +58,7 @@ pub struct Status {
     pub runtime_path: String,
     /// Threads of this process.
     pub threads: Option<usize>,
-    /// Queries that the model has run on.
+    /// Queries that models have run on.
     pub inferences: u64,
     /// Queries that the rules answered.
     pub rule_answers: u64,
@@ -105,53 +68,52 @@ pub struct Status {
     pub cache: Counters,
 }
 
+/// A model of the deployment as this backend sees it.
+pub struct PartStatus {
+    /// In which part.
+    pub role: &'static str,
+    /// Name and version.
+    pub model: String,
+    /// What all backends know of it, if any has asked for it.
+    pub health: Option<&'static Health>,
+    /// Whether this backend has its session.
+    pub loaded: bool,
+    /// Why this backend does not use it.
+    pub failure: Option<String>,
+}
+
 struct Backend {
     cache: Cache,
-    /// Outlives the model: the next one may have the same encoder.
+    /// Outlives the models: the next one may have the same encoder.
     features: Rc<RefCell<FeatureCache>>,
-    model: Option<Model>,
-    /// Where all backends count the runs of this model.
-    stats: Option<&'static ModelStats>,
-    source: Rc<Source>,
-    rules: Rc<Source>,
-    failure: Option<Failure>,
-    settings: u64,
-    /// What the runtime and the model have added to the memory of this process, in bytes.
+    deployment: Deployment,
+    /// The models of the deployment, by the constants below, and no others.
+    entries: [Option<Entry>; 3],
+    /// The classes of the challenger among those of the active model, once both are known.
+    challenger_places: Option<Vec<usize>>,
+    rules: Rc<Names>,
+    rules_counting: Counting,
+    pace: Pace,
+    /// What the runtime and the models have added to the memory of this process, in bytes.
     session_bytes: u64,
     /// What the other processes were told last.
     told: Option<Memory>,
-    /// Identity of the model and all that an answer depends on beside the text; part of every cache key.
-    seed: u64,
     warned: Vec<String>,
-    pending_warning: Option<Error>,
+    pending_warnings: Vec<Error>,
     inferences: u64,
     rule_answers: u64,
 }
 
-/// Queries on the way to their answers.
-#[derive(Default)]
-struct Batch<'q> {
-    chars: usize,
-    queries: Vec<Query<'q>>,
-    /// Places of queries that the model has to answer, each text once, in the order of their keys.
-    missing: Vec<usize>,
-    /// How many of the missing ones the classifier is at work on.
-    begun: usize,
-    /// What the model has answered, in the order of the keys.
-    found: Vec<(Key, Classification)>,
-}
+/// Places of [`Backend::entries`].
+const ACTIVE: usize = 0;
+const PREVIOUS: usize = 1;
+const CHALLENGER: usize = 2;
 
-struct Query<'q> {
-    bytes: &'q [u8],
-    key: Key,
-    /// What the cache has answered.
-    answer: Option<Classification>,
-}
+/// Whom a query goes to, one after the other until somebody answers.
+type Chain = &'static [(Role, usize)];
 
-struct Failure {
-    error: Error,
-    at: i64,
-}
+const DEFAULT_CHAIN: Chain = &[(Role::Active, ACTIVE), (Role::Fallback, PREVIOUS)];
+const CHALLENGER_CHAIN: Chain = &[(Role::Challenger, CHALLENGER), (Role::Active, ACTIVE), (Role::Fallback, PREVIOUS)];
 
 /// Classifies one query.
 pub fn classify(query: ServerText) -> Answer {
@@ -166,40 +128,51 @@ pub fn classify(query: ServerText) -> Answer {
 pub fn classify_batch(queries: &[ServerText]) -> Vec<Answer> {
     let chars = gucs::max_query_chars();
     let prefixes: Vec<_> = queries.iter().map(|q| q.prefix(chars)).collect();
-    let mut batch = with_backend(|backend, now| backend.look_up(&prefixes, chars, now));
-    while with_backend(|backend, now| backend.run(&mut batch, now)) {
+    let mut batch = with_backend(|backend, now| backend.begin(&prefixes, chars, now));
+    // The models stay what they are until all is answered: a change is seen by the next call.
+    while with_state(|backend, now| backend.run(&mut batch, now)) {
         pg_sys::check_for_interrupts!();
     }
-    with_backend(|backend, _| backend.answers(batch))
+    with_state(|backend, _| backend.answers(batch))
 }
 
-/// Builds the session now, if it is not there.
+/// Builds the session of the active model now, if it is not there.
 ///
 /// # Errors
 /// Why it cannot be built; a former failure is not remembered here.
 pub fn load() -> Result<ServerName> {
     with_backend(|backend, now| {
-        backend.failure = None;
-        backend.classifier(now).map(|_| ())?;
-        Ok(backend.source.name)
+        backend.entries.iter_mut().flatten().for_each(Entry::forgive);
+        backend.load(ACTIVE, now)?;
+        backend.names(ACTIVE).map(|names| names.name()).ok_or_else(|| Error::Inference("no session".into()))
     })
 }
 
 /// Builds the session now, if it is not there, as a classification does; the name of whoever answers then.
 pub fn prewarm() -> ServerName {
-    with_backend(|backend, now| backend.answering(now).name)
+    with_backend(|backend, now| backend.answering(now).name())
 }
 
 /// Labels of whoever answers now, in the order of the scores.
 ///
 /// Builds the session if it is not there, as a classification does: only a model itself says what its labels are.
 pub fn labels() -> Vec<ServerName> {
-    with_backend(|backend, now| backend.answering(now).labels.clone())
+    with_backend(|backend, now| backend.answering(now).server_labels().to_vec())
 }
 
-/// What this backend knows of its model.
+/// What this backend knows of its active model.
 pub fn status() -> Status {
     with_backend(|backend, _| backend.status())
+}
+
+/// The models of the deployment. Those that are asked are loaded, so that what is wrong with them is known.
+pub fn parts() -> Vec<PartStatus> {
+    with_backend(|backend, now| backend.parts(now))
+}
+
+/// Adds what this backend has counted to what all share.
+pub fn add_counts() {
+    with_backend(|backend, _| backend.add_counts());
 }
 
 /// Forgets the answers that this backend keeps for itself, and gives their number.
@@ -220,153 +193,334 @@ pub fn memory() -> Memory {
     })
 }
 
-/// Runs `work` on the backend's state, then gives the warning it has left: `ereport` must not run while the state is
-/// borrowed.
+/// Runs `work` on the backend's state, after it has followed the settings and the deployment.
 fn with_backend<R>(work: impl FnOnce(&mut Backend, i64) -> R) -> R {
-    let (result, warning) = BACKEND.with(|backend| {
+    // Reads tables, which may end in an error: not while the state is borrowed.
+    let deployment = registry::refresh(init::statement_time());
+    with_state(|backend, now| {
+        backend.follow_settings(deployment);
+        work(backend, now)
+    })
+}
+
+/// Runs `work` on the backend's state as it is, then gives the warnings it has left: `ereport` must not run while the
+/// state is borrowed.
+fn with_state<R>(work: impl FnOnce(&mut Backend, i64) -> R) -> R {
+    let (result, warnings) = BACKEND.with(|backend| {
         let backend = &mut *backend.borrow_mut();
-        backend.follow_settings();
         let result = work(backend, init::statement_time());
-        (result, backend.pending_warning.take())
+        let none = backend.pending_warnings.is_empty();
+        (result, if none { Vec::new() } else { std::mem::take(&mut backend.pending_warnings) })
     });
-    if let Some(error) = warning {
+    for error in warnings {
         error::report(&error).report(pgrx::PgLogLevel::WARNING);
     }
     result
 }
 
+/// Called by the server; where an error has just ended a classification, what it has counted waits for the next time.
+fn transaction_ended() {
+    BACKEND.with(|backend| {
+        if let Ok(mut backend) = backend.try_borrow_mut()
+            && backend.pace.restart()
+        {
+            backend.add_counts();
+            backend.release_idle();
+        }
+    });
+}
+
+/// Logs the query, if it is one of those that are.
+fn log(bytes: &[u8], chars: usize, answer: &Answer) {
+    if query_log::is_sampled() {
+        query_log::append(&text::to_utf8(bytes, chars), answer.label(), answer.classification(), &answer.names().text);
+    }
+}
+
 impl Backend {
     fn new() -> Self {
-        let rules = Rc::new(Source::new(rules::NAME, &rules::LABELS));
+        counting::at_transaction_end();
         let cache = Cache::new();
         let features = Rc::new(RefCell::new(FeatureCache::new(gucs::feature_cache_size(), cache.secret())));
         Self {
             cache,
             features,
-            model: None,
-            stats: None,
-            source: Rc::clone(&rules),
-            rules,
-            failure: None,
-            settings: gucs::model_settings_version(),
+            deployment: Deployment::of(Source::Builtin),
+            entries: [Some(Entry::new(Source::Builtin)), None, None],
+            challenger_places: None,
+            rules: Rc::new(Names::of_rules()),
+            rules_counting: Counting::default(),
+            pace: Pace::default(),
             session_bytes: 0,
             told: None,
-            seed: 0,
             warned: Vec::new(),
-            pending_warning: None,
+            pending_warnings: Vec::new(),
             inferences: 0,
             rule_answers: 0,
         }
     }
 
-    fn follow_settings(&mut self) {
+    fn follow_settings(&mut self, deployment: Option<Deployment>) {
         self.cache.follow_settings();
         self.features.borrow_mut().set_capacity(gucs::feature_cache_size());
-        let settings = gucs::model_settings_version();
-        if settings != self.settings {
-            self.settings = settings;
-            self.failure = None;
-            // A reload assigns every setting again, mostly to what it was.
-            if self.model.as_ref().is_some_and(|model| !model.is_chosen()) {
-                self.release_model();
+        let Some(deployment) = deployment else { return };
+        self.add_counts();
+        let mut former: Vec<Entry> = self.entries.iter_mut().filter_map(Option::take).collect();
+        let mut entry = |source: &Source| match former.iter().position(|entry| entry.source == *source) {
+            Some(place) => former.swap_remove(place),
+            None => Entry::new(source.clone()),
+        };
+        self.entries = [
+            Some(entry(&deployment.active)),
+            deployment.previous.as_ref().map(&mut entry),
+            deployment.challenger.as_ref().map(|challenger| entry(&challenger.source)),
+        ];
+        self.deployment = deployment;
+        self.challenger_places = None;
+        for entry in self.entries.iter_mut().flatten() {
+            // Counts begin anew with the deployment.
+            entry.counting = Counting::default();
+            entry.forgive();
+        }
+        self.rules_counting = Counting::default();
+        self.release(former);
+        // A reload assigns every setting again, mostly to what it was.
+        for place in [ACTIVE, PREVIOUS, CHALLENGER] {
+            if self.entries[place].as_ref().and_then(Entry::model).is_some_and(|model| !model.is_current()) {
+                self.release_at(place);
+            }
+        }
+        self.release_idle();
+    }
+
+    /// Frees the session of the previous model when the active one needs no replacement.
+    fn release_idle(&mut self) {
+        let sound = self.entries[ACTIVE].as_ref().is_some_and(Entry::is_sound);
+        if sound && self.entries[PREVIOUS].as_ref().is_some_and(Entry::is_loaded) {
+            self.release_at(PREVIOUS);
+        }
+    }
+
+    fn release_at(&mut self, place: usize) {
+        if let Some(entry) = self.entries[place].take() {
+            let before = session::private_memory();
+            let mut entry = entry;
+            entry.release();
+            self.weigh(before);
+            self.entries[place] = Some(entry);
+        }
+    }
+
+    fn release(&mut self, entries: Vec<Entry>) {
+        if entries.is_empty() {
+            return;
+        }
+        let before = session::private_memory();
+        entries.into_iter().for_each(|mut entry| entry.release());
+        self.weigh(before);
+        self.tell_memory();
+    }
+
+    /// Whom a query goes to.
+    fn chain(&self, bytes: &[u8]) -> Chain {
+        match &self.deployment.challenger {
+            Some(challenger) if challenger.comparison.answers() && challenger.share.holds(bytes) => CHALLENGER_CHAIN,
+            _ => DEFAULT_CHAIN,
+        }
+    }
+
+    /// The place of the shadow, if there is one and it takes part in this query.
+    fn shadow(&self, bytes: &[u8]) -> Option<usize> {
+        let challenger = self.deployment.challenger.as_ref()?;
+        (!challenger.comparison.answers() && challenger.share.holds(bytes)).then_some(CHALLENGER)
+    }
+
+    /// Whether the model at this place is to be asked; its session is built if it is not there.
+    fn is_ready(&mut self, place: usize, now: i64) -> bool {
+        if !gucs::enabled() {
+            return false;
+        }
+        let Some(entry) = &mut self.entries[place] else { return false };
+        entry.is_admitted(now) && (entry.is_loaded() || self.load(place, now).is_ok())
+    }
+
+    fn load(&mut self, place: usize, now: i64) -> Result<()> {
+        let Some(entry) = &mut self.entries[place] else { return Err(Error::Inference("no model".into())) };
+        if entry.is_loaded() {
+            return Ok(());
+        }
+        let before = session::private_memory();
+        match entry.load(self.cache.secret(), &self.features, now) {
+            Ok(()) => {
+                self.weigh(before);
+                self.tell_memory();
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(place, Reason::Load, &error, now);
+                Err(error)
             }
         }
     }
 
     fn classify(&mut self, bytes: &[u8], chars: usize, now: i64) -> Answer {
-        if self.classifier(now).is_err() {
-            return self.answer_by_rules(bytes, chars);
+        let answered = self.chain(bytes).iter().find_map(|&(role, place)| {
+            let answer = self.is_ready(place, now).then(|| self.ask(role, place, bytes, chars, now));
+            Some((role, place, answer??))
+        });
+        let answer = match answered {
+            None => self.answer_by_rules(bytes, chars),
+            Some((role, place, (answer, ran))) => {
+                self.count(role, place, &answer, ran);
+                if role == Role::Active
+                    && let Some(shadow) = self.shadow(bytes)
+                    && self.is_ready(shadow, now)
+                    && let Some((opinion, ran)) = self.ask(Role::Shadow, shadow, bytes, chars, now)
+                {
+                    self.compare(&answer, &opinion, ran);
+                }
+                self.named(place, answer)
+            }
+        };
+        log(bytes, chars, &answer);
+        answer
+    }
+
+    /// The answer of the model at `place`, and whether it has run for it; none when it fails.
+    fn ask(
+        &mut self,
+        role: Role,
+        place: usize,
+        bytes: &[u8],
+        chars: usize,
+        now: i64,
+    ) -> Option<(Classification, bool)> {
+        let key = self.key(place, bytes, chars);
+        if let Some(answer) = self.cache.get(key, now) {
+            return Some((answer, false));
         }
-        let key = self.key(bytes, chars);
-        if let Some(classification) = self.cache.get(key, now) {
-            return Answer { classification, source: Rc::clone(&self.source) };
-        }
+        let entry = self.entries[place].as_mut()?;
         let text = text::to_utf8(bytes, chars);
         let started = Instant::now();
-        let result = self.classifier(now).and_then(|classifier| classifier.classify(&text));
-        match result {
-            Ok(classification) => {
-                self.inferences += 1;
-                self.record(1, started.elapsed());
-                self.cache.put(key, classification, now);
-                self.tell_memory();
-                Answer { classification, source: Rc::clone(&self.source) }
+        match entry.classifier()?.classify(&text) {
+            Ok(answer) => {
+                self.cache.put(key, answer, now);
+                self.ran(role, place, 1, started.elapsed());
+                Some((answer, true))
             }
             Err(error) => {
-                self.fail(error, now);
-                self.answer_by_rules(bytes, chars)
+                self.fail(place, Reason::Inference, &error, now);
+                self.tally(place, role, Tally::fail);
+                None
             }
         }
     }
 
-    fn look_up<'q>(&mut self, queries: &[&'q [u8]], chars: usize, now: i64) -> Batch<'q> {
-        let answering = self.classifier(now).is_ok();
-        let mut batch = Batch { chars, ..Batch::default() };
-        for (place, bytes) in queries.iter().enumerate() {
-            let key = self.key(bytes, chars);
-            let answer = answering.then(|| self.cache.get(key, now)).flatten();
-            batch.queries.push(Query { bytes, key, answer });
-            if answering && answer.is_none() {
-                batch.missing.push(place);
-            }
+    /// Counts a run that gave answers.
+    fn ran(&mut self, role: Role, place: usize, queries: usize, elapsed: std::time::Duration) {
+        self.inferences += queries as u64;
+        let since = self.deployment.since;
+        let Some(entry) = &mut self.entries[place] else { return };
+        if entry.ran(role, queries, elapsed, since) == Some(Change::Opened) {
+            let bound = gucs::limits().latency.unwrap_or_default().as_secs_f64() * 1000.0;
+            let error = Error::Latency { model: entry.source.to_string(), bound_ms: bound.to_string() };
+            self.warn(&error);
         }
-        // A query that stands twice in the batch is run once.
-        batch.missing.sort_unstable_by_key(|&place| (batch.queries[place].key, place));
-        batch.missing.dedup_by_key(|place| batch.queries[*place].key);
-        batch
-    }
-
-    /// Does one run for what is missing; whether there is anything left to do.
-    fn run(&mut self, batch: &mut Batch<'_>, now: i64) -> bool {
-        if batch.missing.is_empty() {
-            return false;
-        }
-        let result = self.classifier(now).and_then(|classifier| {
-            if batch.begun == 0 {
-                let missing = batch.missing.iter().map(|&place| text::to_utf8(batch.queries[place].bytes, batch.chars));
-                let texts: Vec<_> = missing.collect();
-                let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-                batch.begun = classifier.begin_batch(&texts, gucs::batch_size());
-            }
-            classifier.next_run()
-        });
-        match result {
-            Ok(Some(run)) => self.record(run.rows, run.elapsed),
-            Ok(None) => self.keep(batch, now),
-            Err(error) => {
-                self.fail(error, now);
-                batch.missing.clear();
-            }
-        }
-        !batch.missing.is_empty()
-    }
-
-    fn record(&self, queries: usize, elapsed: Duration) {
-        if let Some(stats) = self.stats.filter(|_| gucs::track_statistics()) {
-            stats.record(queries, elapsed);
-        }
-    }
-
-    /// Takes over the answers of the texts that were begun.
-    fn keep(&mut self, batch: &mut Batch<'_>, now: i64) {
-        let Some(model) = &self.model else { return };
-        for (place, &answer) in batch.missing.drain(..batch.begun).zip(model.classifier.batch_answers()) {
-            let key = batch.queries[place].key;
-            self.cache.put(key, answer, now);
-            batch.found.push((key, answer));
-        }
-        self.inferences += batch.begun as u64;
-        batch.begun = 0;
         self.tell_memory();
     }
 
-    fn memory(&self) -> Memory {
-        Memory {
-            session: self.session_bytes,
-            buffers: (self.model.as_ref().map_or(0, |model| model.classifier.buffer_bytes())
-                + self.features.borrow().bytes()) as u64,
-            local_cache: self.cache.local().bytes as u64,
+    /// Counts an answer.
+    fn count(&mut self, role: Role, place: usize, answer: &Classification, ran: bool) {
+        self.tally(place, role, |tally| tally.count(answer, ran));
+    }
+
+    /// Counts the answer of a shadow beside that of the active model.
+    fn compare(&mut self, active: &Classification, shadow: &Classification, ran: bool) {
+        if self.challenger_places.is_none() {
+            let labels = |place| self.names(place).map(|names| names.labels.as_slice());
+            self.challenger_places = labels(CHALLENGER).zip(labels(ACTIVE)).map(|(one, other)| places(one, other));
         }
+        let column = class_in(self.challenger_places.as_deref().unwrap_or_default(), shadow);
+        let row = active.class();
+        self.tally(CHALLENGER, Role::Shadow, |tally| {
+            tally.count(shadow, ran);
+            tally.compare(row, column);
+        });
+    }
+
+    fn tally(&mut self, place: usize, role: Role, count: impl FnOnce(&mut Tally)) {
+        if !gucs::track_statistics() {
+            return;
+        }
+        if let Some(entry) = &mut self.entries[place] {
+            count(entry.counting.of(role));
+        }
+        if self.pace.step() {
+            self.pace.restart();
+            self.add_counts();
+        }
+    }
+
+    fn add_counts(&mut self) {
+        let since = self.deployment.since;
+        self.entries.iter_mut().flatten().for_each(|entry| entry.add_counts(since));
+        let who = Who { model: rules::NAME, identity: "", since, now: init::current_time() };
+        self.rules_counting.add(None, &who);
+    }
+
+    fn answer_by_rules(&mut self, bytes: &[u8], chars: usize) -> Answer {
+        self.rule_answers += 1;
+        let classification = rules::classify(&text::to_utf8(bytes, chars));
+        if gucs::track_statistics() {
+            self.rules_counting.of(Role::Rules).count(&classification, true);
+            self.pace.step();
+        }
+        Answer::new(classification, Rc::clone(&self.rules))
+    }
+
+    /// An answer of the model at `place`, with its names.
+    fn named(&self, place: usize, answer: Classification) -> Answer {
+        Answer::new(answer, Rc::clone(self.names(place).unwrap_or(&self.rules)))
+    }
+
+    fn names(&self, place: usize) -> Option<&Rc<Names>> {
+        self.entries[place].as_ref().and_then(Entry::names)
+    }
+
+    fn key(&self, place: usize, bytes: &[u8], chars: usize) -> Key {
+        let seed = self.entries[place].as_ref().map_or(0, Entry::seed);
+        Key::new(bytes, seed ^ (chars as u64).rotate_left(32))
+    }
+
+    /// Whoever answers by default now; builds the session if it is not there.
+    fn answering(&mut self, now: i64) -> &Names {
+        let place = DEFAULT_CHAIN.iter().map(|(_, place)| *place).find(|&place| self.is_ready(place, now));
+        place.and_then(|place| self.names(place)).unwrap_or(&self.rules)
+    }
+
+    /// Remembers a failure, and warns of each reason once.
+    fn fail(&mut self, place: usize, reason: Reason, error: &Error, now: i64) {
+        let before = session::private_memory();
+        if let Some(entry) = &mut self.entries[place] {
+            entry.fail(reason, error, now);
+        }
+        self.weigh(before);
+        self.warn(error);
+    }
+
+    fn warn(&mut self, error: &Error) {
+        let reason = error.to_string();
+        if !self.warned.contains(&reason) {
+            self.warned.push(reason);
+            self.pending_warnings.push(error.clone());
+        }
+    }
+
+    fn memory(&self) -> Memory {
+        let models = self.entries.iter().flatten().filter_map(Entry::model);
+        let buffers =
+            models.map(|model| model.classifier.buffer_bytes()).sum::<usize>() + self.features.borrow().bytes();
+        Memory { session: self.session_bytes, buffers: buffers as u64, local_cache: self.cache.local().bytes as u64 }
     }
 
     fn tell_memory(&mut self) {
@@ -379,78 +533,6 @@ impl Backend {
         }
     }
 
-    fn answers(&mut self, batch: Batch<'_>) -> Vec<Answer> {
-        let answer = |query: &Query<'_>| {
-            let classification = query.answer.or_else(|| {
-                let place = batch.found.binary_search_by_key(&query.key, |(key, _)| *key).ok()?;
-                Some(batch.found[place].1)
-            });
-            match classification {
-                Some(classification) => Answer { classification, source: Rc::clone(&self.source) },
-                None => self.answer_by_rules(query.bytes, batch.chars),
-            }
-        };
-        batch.queries.iter().map(answer).collect()
-    }
-
-    fn answer_by_rules(&mut self, bytes: &[u8], chars: usize) -> Answer {
-        self.rule_answers += 1;
-        let classification = rules::classify(&text::to_utf8(bytes, chars));
-        Answer { classification, source: Rc::clone(&self.rules) }
-    }
-
-    fn key(&self, bytes: &[u8], chars: usize) -> Key {
-        Key::new(bytes, self.seed ^ (chars as u64).rotate_left(32))
-    }
-
-    /// The classifier, built at the first call; an error means that the rules are to answer.
-    fn classifier(&mut self, now: i64) -> Result<&mut Classifier> {
-        if !gucs::enabled() {
-            return Err(Error::Inference("pg_harca.enabled is off".into()));
-        }
-        if let Some(failure) = &self.failure {
-            if now.saturating_sub(failure.at) < RETRY_AFTER {
-                return Err(failure.error.clone());
-            }
-            self.failure = None;
-        }
-        if self.model.is_none() {
-            let before = session::private_memory();
-            match preload::take().map_or_else(registry::open, Ok) {
-                Ok(mut model) => {
-                    self.weigh(before);
-                    model.classifier.share_features(Rc::clone(&self.features));
-                    let manifest = model.classifier.manifest();
-                    let name = format!("{} {}", manifest.name, manifest.version);
-                    self.source = Rc::new(Source::new(&name, &manifest.labels));
-                    self.stats =
-                        shmem::attach().and_then(|shared| ModelStats::of(shared.models(), &manifest.sha256, &name));
-                    self.seed = harca_core::cache::seed(self.cache.secret(), &manifest.sha256);
-                    self.model = Some(model);
-                    self.tell_memory();
-                }
-                Err(error) => {
-                    self.fail(error.clone(), now);
-                    return Err(error);
-                }
-            }
-        }
-        self.model.as_mut().map(|model| &mut *model.classifier).ok_or_else(|| Error::Inference("no session".into()))
-    }
-
-    /// Whoever answers now; builds the session if it is not there.
-    fn answering(&mut self, now: i64) -> &Source {
-        if self.classifier(now).is_ok() { &self.source } else { &self.rules }
-    }
-
-    fn release_model(&mut self) {
-        if let Some(model) = self.model.take() {
-            let before = session::private_memory();
-            model.release();
-            self.weigh(before);
-        }
-    }
-
     /// Puts down what the memory of this process has grown by since it was `before`, or lost.
     fn weigh(&mut self, before: Option<u64>) {
         if let Some((before, now)) = before.zip(session::private_memory()) {
@@ -458,21 +540,35 @@ impl Backend {
         }
     }
 
-    /// Remembers a failure, and warns of each reason once.
-    fn fail(&mut self, error: Error, now: i64) {
-        let reason = error.to_string();
-        if !self.warned.contains(&reason) {
-            self.warned.push(reason);
-            self.pending_warning = Some(error.clone());
+    fn parts(&mut self, now: i64) -> Vec<PartStatus> {
+        self.entries.iter_mut().flatten().for_each(|entry| entry.claim_health(now));
+        let enabled = gucs::enabled();
+        for place in [ACTIVE, CHALLENGER] {
+            if enabled && self.entries[place].as_mut().is_some_and(|entry| entry.is_admitted(now)) {
+                // What is wrong is remembered, and shown below.
+                let _ = self.load(place, now);
+            }
         }
-        self.release_model();
-        self.failure = Some(Failure { error, at: now });
+        let shadow = self.deployment.challenger.as_ref().is_some_and(|one| !one.comparison.answers());
+        let roles = ["active", "previous", if shadow { "shadow" } else { "challenger" }];
+        let parts = self.entries.iter().zip(roles).filter_map(|(entry, role)| Some((entry.as_ref()?, role)));
+        parts
+            .map(|(entry, role)| PartStatus {
+                role,
+                model: entry.names().map_or_else(|| entry.source.to_string(), |names| names.text.clone()),
+                health: entry.health(),
+                loaded: entry.is_loaded(),
+                failure: entry.failure().map(Error::to_string),
+            })
+            .collect()
     }
 
     fn status(&self) -> Status {
         let runtime = Runtime::loaded();
-        let loaded = self.model.as_ref().map(|model| model.classifier.manifest());
-        let state = match (gucs::enabled(), loaded, &self.failure) {
+        let active = self.entries[ACTIVE].as_ref();
+        let loaded = active.and_then(Entry::model).map(|model| model.classifier.manifest());
+        let failure = active.and_then(Entry::failure);
+        let state = match (gucs::enabled(), loaded, failure) {
             (false, ..) => "off",
             (_, Some(_), _) => "ready",
             (_, _, Some(_)) => "failed",
@@ -480,9 +576,9 @@ impl Backend {
         };
         Status {
             state,
-            model: loaded.map(|_| self.source.name),
+            model: loaded.and_then(|_| Some(self.names(ACTIVE)?.name())),
             sha256: loaded.map(|manifest| manifest.sha256.clone()),
-            failure: self.failure.as_ref().map(|failure| failure.error.to_string()),
+            failure: failure.map(Error::to_string),
             runtime_version: runtime.map(Runtime::version),
             runtime_path: runtime
                 .map_or_else(registry::runtime_path, |runtime| runtime.path().into())

@@ -61,6 +61,12 @@ pub enum Value<'a> {
     Reals(&'a [f32]),
     /// `double precision[]`.
     Doubles(&'a [f64]),
+    /// `bigint[]`.
+    BigInts(&'a [u64]),
+    /// `text[]`, from UTF-8.
+    Texts(&'a [String]),
+    /// `boolean`.
+    Bool(bool),
 }
 
 impl<T: Into<Self>> From<Option<T>> for Value<'_> {
@@ -106,6 +112,15 @@ impl Value<'_> {
             Self::Double(x) => x.to_bits().into(),
             Self::Reals(xs) => real_array(xs),
             Self::Doubles(xs) => double_array(xs),
+            Self::BigInts(ns) => {
+                let numbers = ns.iter().map(|n| i64::try_from(*n).unwrap_or(i64::MAX).into()).collect();
+                array(numbers, pg_sys::INT8OID, size_of::<i64>() as i32, true, pg_sys::TYPALIGN_DOUBLE)
+            }
+            Self::Texts(texts) => {
+                let datums = texts.iter().map(|text| text::from_utf8(text)).collect();
+                array(datums, pg_sys::TEXTOID, -1, false, pg_sys::TYPALIGN_INT)
+            }
+            Self::Bool(yes) => yes.into(),
         })
     }
 }
@@ -131,16 +146,27 @@ fn real_array(values: &[f32]) -> pg_sys::Datum {
 }
 
 fn double_array(values: &[f64]) -> pg_sys::Datum {
-    let mut datums: Vec<pg_sys::Datum> = values.iter().map(|value| value.to_bits().into()).collect();
-    // SAFETY: as many elements as there are, of an 8-byte type passed by value; the array is a fresh allocation.
+    let datums = values.iter().map(|value| value.to_bits().into()).collect();
+    array(datums, pg_sys::FLOAT8OID, size_of::<f64>() as i32, true, pg_sys::TYPALIGN_DOUBLE)
+}
+
+/// An array of elements of a type with this size (-1: variable), passing and alignment, as `pg_type` has them.
+fn array(
+    mut elements: Vec<pg_sys::Datum>,
+    element: pg_sys::Oid,
+    size: i32,
+    by_value: bool,
+    align: u8,
+) -> pg_sys::Datum {
+    // SAFETY: as many elements as there are, of the type that the caller names; the array is a fresh allocation.
     unsafe {
         pg_sys::construct_array(
-            datums.as_mut_ptr(),
-            datums.len() as i32,
-            pg_sys::FLOAT8OID,
-            size_of::<f64>() as i32,
-            true,
-            pg_sys::TYPALIGN_DOUBLE as std::ffi::c_char,
+            elements.as_mut_ptr(),
+            elements.len() as i32,
+            element,
+            size,
+            by_value,
+            align as std::ffi::c_char,
         )
     }
     .into()
@@ -197,6 +223,12 @@ impl<'fc> Call<'fc> {
     /// A `double precision[]` argument without its nulls; empty when it is null itself.
     pub fn doubles(&self, n: usize) -> Vec<f64> {
         self.array(n).into_iter().flatten().flatten().map(|datum| f64::from_bits(datum.value() as u64)).collect()
+    }
+
+    /// A `bigint[]` argument without its nulls, negative numbers as 0; empty when it is null itself.
+    pub fn big_integers(&self, n: usize) -> Vec<u64> {
+        let elements = self.array(n).into_iter().flatten().flatten();
+        elements.map(|datum| u64::try_from(datum.value() as i64).unwrap_or(0)).collect()
     }
 
     /// A `bigint` argument.
@@ -257,6 +289,16 @@ impl<'fc> Call<'fc> {
             let tuple = pg_sys::heap_form_tuple(descriptor, datums.as_mut_ptr(), nulls.as_mut_ptr());
             // Flattens a toasted column: a composite value must not point outside itself.
             pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data)
+        }
+    }
+
+    /// Whether a trigger has made the call.
+    pub fn is_trigger(&self) -> bool {
+        // SAFETY: by the contract of `new`; the context is null or a node that begins with its tag, as `CALLED_AS_TRIGGER`
+        // in `commands/trigger.h` looks at it.
+        unsafe {
+            let context = (*self.fcinfo).context;
+            !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_TriggerData
         }
     }
 

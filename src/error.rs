@@ -23,6 +23,16 @@ pub fn report(error: &Error) -> ErrorReport {
             "model does not fit its manifest",
             "Export the model and its manifest together, or set pg_harca.model to another one.",
         ),
+        Error::Refused(_) => (
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            "model is refused",
+            "Export it as one file of standard ONNX operators, without loops, and not larger than pg_harca.max_model_size.",
+        ),
+        Error::Latency { .. } => (
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "model is too slow",
+            "The previous model answers until it is fast again. See harca.health(), and pg_harca.max_latency for the bound.",
+        ),
         Error::Runtime { .. } => (
             PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
             "ONNX Runtime cannot be loaded",

@@ -1,6 +1,8 @@
 //! The settings of the extension, `pg_harca.*`, and typed getters for them.
 #![allow(unsafe_code)]
 
+mod models;
+
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,6 +11,11 @@ use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::{PostgresGucEnum, pg_guard, pg_sys};
 
 use crate::init;
+
+pub use models::*;
+
+/// The value of `pg_harca.model` that leaves the choice to the registry of the database.
+pub const ACTIVE_MODEL: &str = "active";
 
 /// The value of `pg_harca.model` that names the model inside the library.
 pub const BUILTIN_MODEL: &str = "builtin";
@@ -28,7 +35,7 @@ pub enum Executor {
 }
 
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
-static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"builtin"));
+static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"active"));
 static EXECUTOR: GucSetting<Executor> = GucSetting::<Executor>::new(Executor::Auto);
 static ONNXRUNTIME_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static LOCAL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1000);
@@ -64,7 +71,7 @@ pub fn define() {
         GucRegistry::define_string_guc_with_hooks(
             c"pg_harca.model",
             c"Model that classifies queries.",
-            c"\"builtin\", the name of a folder among the installed models, or the absolute path of a model folder.",
+            c"\"active\" is what harca.activate_model has activated in the database, else the built-in one. Or \"builtin\", the name of a folder among the installed models, or the absolute path of a model folder.",
             &MODEL,
             GucContext::Suset,
             GucFlags::default(),
@@ -193,6 +200,7 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    models::define();
     // SAFETY: called once per process, from _PG_init, after the last definition.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"pg_harca".as_ptr()) };
 }
@@ -214,7 +222,7 @@ pub fn enabled() -> bool {
 
 /// `pg_harca.model` as it was set.
 pub fn model() -> String {
-    string(&MODEL).unwrap_or_else(|| BUILTIN_MODEL.into())
+    string(&MODEL).unwrap_or_else(|| ACTIVE_MODEL.into())
 }
 
 /// `pg_harca.executor`.

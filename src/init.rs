@@ -36,6 +36,12 @@ pub fn library_directory() -> PathBuf {
     PathBuf::from(OsStr::from_bytes(path.to_bytes()))
 }
 
+/// The database that this backend is connected to, by the number that the server gives it.
+pub fn database() -> u32 {
+    // SAFETY: reads a variable that is fixed when the backend connects.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
+}
+
 /// When the running statement began, in microseconds; the clock of the cache, which costs no system call.
 pub fn statement_time() -> i64 {
     // Declared here, as the binding of pgrx saves the state of the error handler, which costs more than the call.

@@ -11,6 +11,7 @@ mod gucs;
 mod init;
 mod legs;
 mod preload;
+mod query_log;
 mod registry;
 mod shmem;
 mod text;
@@ -33,4 +34,9 @@ pgrx::extension_sql_file!("../sql/explain_search.sql", name = "explain_search", 
 pgrx::extension_sql_file!("../sql/search_tuning.sql", name = "search_tuning", requires = ["explain_search"]);
 pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["search_tuning"]);
 pgrx::extension_sql_file!("../sql/statistics.sql", name = "statistics", requires = ["status"]);
+pgrx::extension_sql_file!("../sql/models.sql", name = "models", requires = ["statistics"]);
+pgrx::extension_sql_file!("../sql/model_deployment.sql", name = "model_deployment", requires = ["models"]);
+pgrx::extension_sql_file!("../sql/model_statistics.sql", name = "model_statistics", requires = ["model_deployment"]);
+pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["model_statistics"]);
+pgrx::extension_sql_file!("../sql/health.sql", name = "health", requires = ["query_log"]);
 pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", finalize);

@@ -2,7 +2,7 @@
 //!
 //! A forked process has the memory of the runtime but none of its threads, so this is done only while the process has
 //! one thread, before and after; [`Session`](harca_core::session::Session) takes no pool and no thread. What is
-//! inherited is never destroyed (see [`Model::release`]). Measured on PostgreSQL 15: the first call of a backend takes
+//! inherited is never destroyed (see [`release`]). Measured on PostgreSQL 15: the first call of a backend takes
 //! 0.9 ms instead of 24 to 48 ms, and its private memory grows by 0.1 MB instead of 11.
 
 use std::cell::RefCell;
@@ -12,7 +12,7 @@ use harca_core::session::thread_count;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::registry::{self, Model};
+use crate::registry::{self, Model, Source};
 use crate::{error, gucs};
 
 thread_local! {
@@ -29,7 +29,7 @@ pub fn build() {
     }
     // The runtime is not even opened in a process that has other threads.
     let former = thread_count();
-    let opened = (former == Some(1)).then(registry::open);
+    let opened = (former == Some(1)).then(|| registry::open(&registry::without_database()));
     let report = match opened {
         Some(Ok(model)) if thread_count() == former => {
             INHERITED.with(|inherited| inherited.replace(Some(model)));
@@ -47,9 +47,20 @@ pub fn build() {
     report.report(PgLogLevel::LOG);
 }
 
-/// The inherited model, once, if it is the one that the settings name.
-pub fn take() -> Option<Model> {
-    INHERITED.with(|inherited| inherited.take()).filter(Model::is_chosen)
+/// The inherited model, if it is this one, until it is given back.
+pub fn take(source: &Source) -> Option<Model> {
+    INHERITED.with(|inherited| {
+        let mut inherited = inherited.borrow_mut();
+        let fits = inherited.as_ref().is_some_and(|model| model.source == *source && model.is_current());
+        if fits { inherited.take() } else { None }
+    })
+}
+
+/// Releases a model; an inherited one waits to be taken again.
+pub fn release(model: Model) {
+    if let Some(model) = model.release() {
+        INHERITED.with(|inherited| inherited.replace(Some(model)));
+    }
 }
 
 fn count(threads: Option<usize>) -> String {

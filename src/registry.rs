@@ -1,13 +1,37 @@
-//! Finds the model and the runtime that the settings name.
+//! Finds the models that the settings and the tables of this database name, and the runtime.
+//!
+//! # How a change is seen
+//!
+//! Which models answer stands in the table `harca.deployment`. A backend reads it once and keeps it until somebody changes
+//! it: a trigger of the table then sends an invalidation of the table's relcache entry, as `ALTER TABLE` would. PostgreSQL
+//! delivers it when the transaction commits, never when it rolls back, to every backend of the database, to the own one at
+//! once, and by WAL to those of physical replicas (`utils/cache/inval.c`). Backends take in such messages when they begin a
+//! transaction or lock a table; [`refresh`] does so at every statement, so that one inside a long transaction sees the
+//! change as well. All this needs no preloaded library.
+//!
+//! The tables are read as the server reads its catalogs, by a scan with a snapshot of the latest committed state and the
+//! transaction's own changes: it needs no rights of the caller's, runs in parallel workers and on replicas, and sees in a
+//! REPEATABLE READ transaction what other sessions see.
 
+mod labelled;
+mod tables;
+
+use std::cell::Cell;
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use harca_core::classify::{Classifier, ModelFiles};
-use harca_core::error::Result;
+use harca_core::deployment::{Comparison, Share};
+use harca_core::error::{Error, Result};
+use harca_core::manifest::Manifest;
 use harca_core::session::Runtime;
 
 use crate::gucs::{self, Executor};
+
+pub use labelled::labelled_rows;
+pub use tables::announce_change;
 
 /// The model that travels inside the library, so that a fresh installation has no file to find.
 const BUILTIN_ONNX: &[u8] = include_bytes!("../models/query_type/model.onnx");
@@ -17,58 +41,246 @@ const BUILTIN_MANIFEST: &str = include_str!("../models/query_type/manifest.json"
 /// because later ones start threads (see `harca_core::session`).
 const RUNTIME_FILE: &str = "libonnxruntime.so.1.24.4";
 
+/// Where a model comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The library.
+    Builtin,
+    /// A folder, as `pg_harca.model` names it.
+    Folder(String),
+    /// A row of `harca.model`: its key, and its identity, which is empty where there is no such row.
+    Registered {
+        /// Name and version.
+        model: String,
+        /// What tells it from a model that had the name before.
+        identity: String,
+    },
+}
+
+impl Source {
+    /// A model as `harca.deployment` names it.
+    fn deployed(model: &str) -> Self {
+        match model {
+            gucs::BUILTIN_MODEL => Self::Builtin,
+            _ => Self::Registered { model: model.into(), identity: tables::identity(model).unwrap_or_default() },
+        }
+    }
+
+    /// What tells it from every other one.
+    pub fn identity(&self) -> &str {
+        match self {
+            Self::Builtin => gucs::BUILTIN_MODEL,
+            Self::Folder(folder) => folder,
+            Self::Registered { identity, .. } => identity,
+        }
+    }
+
+    fn files(&self) -> Result<ModelFiles> {
+        match self {
+            Self::Builtin => ModelFiles::of_program(BUILTIN_MANIFEST, BUILTIN_ONNX),
+            Self::Folder(folder) => ModelFiles::read(&model_folder(folder)),
+            Self::Registered { model, identity } => {
+                let fail = |reason: &str| Error::ModelFile { path: model.into(), reason: reason.into() };
+                let (manifest, graph) = tables::model(model).ok_or_else(|| fail("it is not registered"))?;
+                let files = ModelFiles::of_registry(&manifest, graph.into())?;
+                if files.identity() != identity {
+                    return Err(fail("its manifest is not the one that was registered"));
+                }
+                Ok(files)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    /// Name and version as far as they are known before the model is loaded.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.write_str(&builtin_name()),
+            Self::Folder(folder) => f.write_str(folder),
+            Self::Registered { model, .. } => f.write_str(model),
+        }
+    }
+}
+
+/// Which models are to answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployment {
+    /// The one that answers.
+    pub active: Source,
+    /// The one that answers when the active one cannot.
+    pub previous: Option<Source>,
+    /// The one that is compared with the active one.
+    pub challenger: Option<Challenger>,
+    /// Since when all this holds, in microseconds as of PostgreSQL: statistics begin anew with every change.
+    pub since: i64,
+}
+
+/// A model that is compared with the active one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Challenger {
+    /// The model.
+    pub source: Source,
+    /// How.
+    pub comparison: Comparison,
+    /// On which queries.
+    pub share: Share,
+}
+
+impl Deployment {
+    /// One model alone, as before anything was activated.
+    pub fn of(active: Source) -> Self {
+        Self { active, previous: None, challenger: None, since: 0 }
+    }
+
+    fn current() -> Self {
+        let setting = gucs::model();
+        match setting.as_str() {
+            gucs::ACTIVE_MODEL => tables::deployment().map_or_else(|| Self::of(Source::Builtin), Self::from_row),
+            _ => Self::of(chosen(&setting)),
+        }
+    }
+
+    fn from_row(row: tables::Deployment) -> Self {
+        let active = Source::deployed(&row.active);
+        let previous = row.previous.as_deref().map(Source::deployed).filter(|previous| *previous != active);
+        let challenger =
+            row.comparison.as_deref().and_then(Comparison::named).zip(row.challenger).map(|(comparison, model)| {
+                Challenger {
+                    source: Source::deployed(&model),
+                    comparison,
+                    share: Share::of(row.share.unwrap_or(0.0), &model),
+                }
+            });
+        Self {
+            previous,
+            challenger: challenger.filter(|challenger| challenger.source != active),
+            active,
+            since: row.changed_at,
+        }
+    }
+}
+
+/// The model that `pg_harca.model` names, where that is not the registry.
+fn chosen(setting: &str) -> Source {
+    match setting {
+        gucs::ACTIVE_MODEL | gucs::BUILTIN_MODEL => Source::Builtin,
+        _ => Source::Folder(setting.into()),
+    }
+}
+
+/// What the postmaster, which has no database, takes for the active model.
+pub fn without_database() -> Source {
+    chosen(&gucs::model())
+}
+
+/// The deployment, if it may have changed since the last call, and at the first one; `now` is the statement's time.
+///
+/// Reads tables, so it may raise an error, a cancel among them; then the next call reads again.
+pub fn refresh(now: i64) -> Option<Deployment> {
+    thread_local! {
+        static STATEMENT: Cell<i64> = const { Cell::new(i64::MIN) };
+        static SETTINGS: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+    if STATEMENT.replace(now) != now {
+        tables::accept_changes();
+    }
+    let settings = Some(gucs::model_settings_version());
+    if SETTINGS.get() == settings && !tables::is_changed() {
+        return None;
+    }
+    let deployment = tables::while_unchanged(Deployment::current);
+    SETTINGS.set(settings);
+    Some(deployment)
+}
+
 /// A model ready to answer, and what it was chosen by.
 pub struct Model {
     /// The model itself.
     pub classifier: ManuallyDrop<Classifier>,
-    setting: String,
+    /// Where it came from.
+    pub source: Source,
     executor: Executor,
     runtime_path: PathBuf,
     process: u32,
 }
 
 impl Model {
-    /// Whether the settings still name this model and this runtime.
-    pub fn is_chosen(&self) -> bool {
+    /// Whether the settings still name the runtime that runs it.
+    pub fn is_current(&self) -> bool {
         let runtime = !self.classifier.takes_runtime() || self.runtime_path == runtime_path();
-        self.setting == gucs::model() && self.executor == gucs::executor() && runtime
+        self.executor == gucs::executor() && runtime
     }
 
-    /// Frees the session; one that came from the postmaster stays, as the runtime must not take apart in one process
-    /// what it has built in another.
-    pub fn release(self) {
+    /// Frees the session. One that came from the postmaster is given back instead: the runtime must not take apart in one
+    /// process what it has built in another.
+    pub fn release(self) -> Option<Self> {
         if self.process == std::process::id() {
             drop(ManuallyDrop::into_inner(self.classifier));
+            return None;
         }
+        Some(self)
     }
 }
 
-/// Loads the model that the settings name, and the runtime if the model takes it: that is milliseconds, so call it once
-/// and keep the result.
+/// Loads a model, and the runtime if the model takes it: that is milliseconds, so call it once and keep the result.
 ///
 /// # Errors
 /// As [`ModelFiles::read`], [`Classifier::by_network`], [`Runtime::load`] and [`Classifier::by_runtime`].
-pub fn open() -> Result<Model> {
-    let (setting, executor, runtime_path) = (gucs::model(), gucs::executor(), runtime_path());
-    let files = match model_folder(&setting) {
-        None => ModelFiles::of_program(BUILTIN_MANIFEST, BUILTIN_ONNX)?,
-        Some(folder) => ModelFiles::read(&folder)?,
-    };
+pub fn open(source: &Source) -> Result<Model> {
+    start(source, &source.files()?)
+}
+
+/// Loads a model that somebody wants to register, and gives it with what it would be registered by.
+///
+/// # Errors
+/// As [`ModelFiles::of_applicant`] and [`open`].
+pub fn try_out(manifest: &str, graph: Bytes) -> Result<Model> {
+    let files = ModelFiles::of_applicant(manifest, graph, gucs::max_model_bytes())?;
+    let source = Source::Registered { model: name(files.manifest()), identity: files.identity().into() };
+    start(&source, &files)
+}
+
+/// The model of this name in the registry, or the built-in one, loaded.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_named(model: &str) -> Result<Model> {
+    open(&Source::deployed(model))
+}
+
+fn start(source: &Source, files: &ModelFiles) -> Result<Model> {
+    let (executor, runtime_path) = (gucs::executor(), runtime_path());
     let network = match executor {
-        Executor::Auto => Classifier::by_network(&files)?,
+        Executor::Auto => Classifier::by_network(files)?,
         Executor::OnnxRuntime => None,
     };
     let classifier = match network {
         Some(classifier) => classifier,
-        None => Classifier::by_runtime(&files, Runtime::load(&runtime_path)?)?,
+        None => Classifier::by_runtime(files, Runtime::load(&runtime_path)?)?,
     };
     Ok(Model {
         classifier: ManuallyDrop::new(classifier),
-        setting,
+        source: source.clone(),
         executor,
         runtime_path,
         process: std::process::id(),
     })
+}
+
+/// Name and version of a model, as the column `model` shows them.
+pub fn name(manifest: &Manifest) -> String {
+    format!("{} {}", manifest.name, manifest.version)
+}
+
+/// Name and version of the built-in model.
+fn builtin_name() -> String {
+    Manifest::parse(BUILTIN_MANIFEST).map_or_else(|_| gucs::BUILTIN_MODEL.into(), |manifest| name(&manifest))
+}
+
+/// The manifest of the built-in model, and the bytes of its graph.
+pub fn builtin() -> (&'static str, usize) {
+    (BUILTIN_MANIFEST, BUILTIN_ONNX.len())
 }
 
 /// Where the runtime is looked for.
@@ -76,14 +288,10 @@ pub fn runtime_path() -> PathBuf {
     gucs::onnxruntime_path().map_or_else(|| extension_folder().join(RUNTIME_FILE), PathBuf::from)
 }
 
-/// The folder of a model that is not built in: a bare name is one of the installed models.
-fn model_folder(setting: &str) -> Option<PathBuf> {
+/// The folder of a model: a bare name is one of the installed models.
+fn model_folder(setting: &str) -> PathBuf {
     let path = Path::new(setting);
-    match setting {
-        gucs::BUILTIN_MODEL => None,
-        _ if path.is_absolute() => Some(path.into()),
-        _ => Some(extension_folder().join("models").join(path)),
-    }
+    if path.is_absolute() { path.into() } else { extension_folder().join("models").join(path) }
 }
 
 /// `pg_harca/` under the server's library directory.

@@ -10,6 +10,7 @@
 //! | the [`Header`]'s atomics | anybody who may reset statistics, relaxed | anybody |
 //! | a [`Slot`] | the process that has its number, by relaxed stores; nobody else has that number at the time | anybody; counts may be a moment behind each other |
 //! | the [`ModelStats`] | anybody who has run the model, by atomic additions | anybody |
+//! | the [`Arm`]s and [`Health`]s | anybody, under the contract of [`harca_core::traffic`] and [`harca_core::breaker`] | anybody |
 //! | the [`Set`]s | anybody, under the contract of [`harca_core::shared_cache`] | anybody |
 //!
 //! With `shared_preload_libraries` the postmaster makes the memory at start, and anew after a crash, and backends inherit
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use harca_core::model_stats::ModelStats;
 use harca_core::shared_cache::{Set, SharedCache};
+use harca_core::traffic::{Arm, Block, Health};
 use pgrx::{pg_guard, pg_sys};
 
 use crate::{dump, gucs, init};
@@ -79,6 +81,12 @@ impl Slot {
 /// Models that are counted; what comes after them is not.
 const MODELS: usize = 16;
 
+/// Parts that models take in all databases and that are counted; the one that was used longest ago makes room.
+const ARMS: usize = 64;
+
+/// Models in all databases whose health is known; likewise.
+const HEALTHS: usize = 32;
+
 #[repr(C, align(64))]
 struct Header {
     /// What the keys of the cache are made with; nobody outside the server can know it.
@@ -93,6 +101,8 @@ struct Header {
     base: Slot,
     /// When that was, in microseconds as of PostgreSQL; before the first reset, when the memory was made.
     reset_at: AtomicI64,
+    /// Sampled queries that found no room in the log.
+    unlogged: AtomicU64,
     models: [ModelStats; MODELS],
 }
 
@@ -101,6 +111,8 @@ struct Header {
 pub struct Shared {
     header: &'static Header,
     slots: &'static [Slot],
+    arms: &'static [Arm],
+    healths: &'static [Health],
     sets: &'static [Set],
     /// The slot of this process.
     own: Option<&'static Slot>,
@@ -111,7 +123,7 @@ thread_local! {
     static TRIED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The sizes of the parts: the header, the slots, and the sets, each of whole cache lines.
+/// The sizes of the parts: the header, the slots, the blocks of models, and the sets, each of whole cache lines.
 struct Layout {
     slots: usize,
     sets: usize,
@@ -126,7 +138,7 @@ impl Layout {
     }
 
     fn head_bytes(&self) -> usize {
-        size_of::<Header>() + self.slots * size_of::<Slot>()
+        size_of::<Header>() + self.slots * size_of::<Slot>() + ARMS * size_of::<Arm>() + HEALTHS * size_of::<Health>()
     }
 
     fn bytes(&self) -> usize {
@@ -138,7 +150,7 @@ impl Layout {
     /// # Safety
     /// `header` must point to [`Self::head_bytes`] zeroed bytes, aligned to 64, that nobody else uses yet.
     unsafe fn write_header(&self, header: *mut Header, secret: Option<u64>) {
-        // SAFETY: by the contract; zeroed slots are valid as they are.
+        // SAFETY: by the contract; zeroed slots and blocks are valid as they are.
         unsafe {
             header.write(Header {
                 secret: secret.unwrap_or_else(init::random_secret),
@@ -147,6 +159,7 @@ impl Layout {
                 restored: AtomicU64::new(0),
                 base: Slot::default(),
                 reset_at: AtomicI64::new(init::current_time()),
+                unlogged: AtomicU64::new(0),
                 models: Default::default(),
             });
         }
@@ -160,13 +173,18 @@ impl Shared {
     /// `header` must have been written by [`Layout::write_header`] and `sets` be the memory that goes with it, both to
     /// stay until this process ends.
     unsafe fn at(header: *const Header, sets: *const Set) -> Self {
-        // SAFETY: by the contract; slots follow the header, and both they and the sets are atomics alone, of which any
-        // content is valid.
+        // SAFETY: by the contract; slots and blocks follow the header, and they and the sets are atomics alone, of which
+        // any content is valid.
         unsafe {
             let head = &*header;
+            let slots: *const Slot = header.add(1).cast();
+            let arms: *const Arm = slots.add(head.slots).cast();
+            let healths: *const Health = arms.add(ARMS).cast();
             Self {
                 header: head,
-                slots: slice::from_raw_parts(header.add(1).cast(), head.slots),
+                slots: slice::from_raw_parts(slots, head.slots),
+                arms: slice::from_raw_parts(arms, ARMS),
+                healths: slice::from_raw_parts(healths, HEALTHS),
                 sets: if head.sets == 0 { &[] } else { slice::from_raw_parts(sets, head.sets) },
                 own: None,
             }
@@ -195,7 +213,7 @@ impl Shared {
 
     /// Bytes of all but the cache.
     pub fn statistics_bytes(&self) -> usize {
-        size_of::<Header>() + size_of_val(self.slots)
+        size_of::<Header>() + size_of_val(self.slots) + size_of_val(self.arms) + size_of_val(self.healths)
     }
 
     /// Entries that came from the dump of a former run.
@@ -231,6 +249,8 @@ impl Shared {
             base.store(total, Relaxed);
         }
         self.header.models.iter().for_each(ModelStats::reset);
+        self.arms.iter().for_each(Block::clear);
+        self.header.unlogged.store(0, Relaxed);
         self.header.reset_at.store(now, Relaxed);
     }
 
@@ -260,6 +280,26 @@ impl Shared {
     /// What each model has done since the counts began.
     pub fn models(&self) -> &'static [ModelStats] {
         &self.header.models
+    }
+
+    /// Where models are counted by the part that they take.
+    pub fn arms(&self) -> &'static [Arm] {
+        self.arms
+    }
+
+    /// Where the health of models is kept.
+    pub fn healths(&self) -> &'static [Health] {
+        self.healths
+    }
+
+    /// Counts a sampled query that found no room in the log.
+    pub fn count_unlogged(&self) {
+        self.header.unlogged.fetch_add(1, Relaxed);
+    }
+
+    /// Sampled queries that found no room in the log.
+    pub fn unlogged(&self) -> u64 {
+        self.header.unlogged.load(Relaxed)
     }
 
     /// Grows whenever the cache may have changed.
@@ -356,81 +396,13 @@ pub fn reserve() {
     }
 }
 
+#[cfg(any(feature = "pg17", feature = "pg18"))]
+mod dynamic;
+
 #[cfg(not(any(feature = "pg17", feature = "pg18")))]
 mod dynamic {
     /// Before PostgreSQL 17 there is no shared memory for a library that was not preloaded.
     pub fn attach() -> Option<super::Shared> {
         None
-    }
-}
-
-/// Shared memory without preload, on PostgreSQL 17 and later.
-#[cfg(any(feature = "pg17", feature = "pg18"))]
-mod dynamic {
-    use std::ffi::{CStr, c_void};
-    use std::ptr;
-
-    use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
-    use pgrx::{PgLogLevel, PgSqlErrorCode, PgTryBuilder};
-
-    use super::*;
-
-    thread_local! {
-        /// What [`make_sets`] is to make: the registry gives it the address alone.
-        static SETS: Cell<usize> = const { Cell::new(0) };
-    }
-
-    /// Attaches to the memory, or makes it.
-    ///
-    /// When the system has none to give, one warning says so and the backend has its own cache: no query fails for it.
-    pub fn attach() -> Option<Shared> {
-        // SAFETY: a backend runs it, inside a transaction. The head has the same size in every process; the sets have the
-        // size that its maker wrote there. The registry's memory stays mapped until the process ends, and segments begin
-        // at a page.
-        PgTryBuilder::new(|| unsafe {
-            let header: *const Header = segment(c"pg_harca", Layout::wanted().head_bytes(), make_head).cast();
-            let sets = (*header).sets;
-            SETS.set(sets);
-            let sets = match sets {
-                0 => ptr::null(),
-                _ => segment(c"pg_harca cache", sets * size_of::<Set>(), make_sets).cast(),
-            };
-            Some(Shared::at(header, sets))
-        })
-        .catch_others(|error| {
-            // SAFETY: the registry may have left its lock behind, and a function call holds no other.
-            unsafe { pg_sys::LWLockReleaseAll() };
-            let (CaughtError::PostgresError(cause)
-            | CaughtError::ErrorReport(cause)
-            | CaughtError::RustPanic { ereport: cause, .. }) = error;
-            ErrorReport::new(PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, "shared cache is not available", "")
-                .set_detail(format!("{}.", cause.message()))
-                .set_hint("This session has a cache of its own. Add pg_harca to shared_preload_libraries, or set pg_harca.cache_size to 0.")
-                .report(PgLogLevel::WARNING);
-            None
-        })
-        .execute()
-    }
-
-    unsafe fn segment(name: &CStr, bytes: usize, make: unsafe extern "C-unwind" fn(*mut c_void)) -> *mut c_void {
-        let mut found = false;
-        // SAFETY: by the contract of `attach`; the registry calls `make` under its lock, once for the life of the server.
-        unsafe { pg_sys::GetNamedDSMSegment(name.as_ptr(), bytes, Some(make), &mut found) }
-    }
-
-    #[pg_guard]
-    unsafe extern "C-unwind" fn make_head(memory: *mut c_void) {
-        let layout = Layout::wanted();
-        // SAFETY: the memory is ours alone and has this size; a used segment may come with old content.
-        unsafe {
-            ptr::write_bytes(memory.cast::<u8>(), 0, layout.head_bytes());
-            layout.write_header(memory.cast(), None);
-        }
-    }
-
-    #[pg_guard]
-    unsafe extern "C-unwind" fn make_sets(memory: *mut c_void) {
-        // SAFETY: as in `make_head`; zeroed sets are empty.
-        unsafe { ptr::write_bytes(memory.cast::<Set>(), 0, SETS.get()) };
     }
 }

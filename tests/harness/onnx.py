@@ -2,7 +2,7 @@
 
 import struct
 
-FLOAT, INT32, INT64 = 1, 6, 7
+FLOAT, INT32, INT64, BOOL = 1, 6, 7, 9
 
 
 def varint(number):
@@ -39,36 +39,46 @@ def node(kind, inputs, output, *attributes):
     return message(*((1, i) for i in inputs), (2, output), (4, kind), *((5, a) for a in attributes))
 
 
-def graph(nodes, tensors=(), input_kind=INT32, labels=2, input_name="features"):
-    """A model file with [batch, features] in and [batch, labels] out."""
+def whole(name, value):
+    """An attribute that is a whole number."""
+    return message((1, name), (3, value), (20, 2))
+
+
+def int64s(name, *values):
+    """A list of whole numbers."""
+    return tensor(name, INT64, [len(values)], struct.pack(f"<{len(values)}q", *values))
+
+
+def floats(name, dims, values):
+    """Real numbers of any shape, the last dimension running fastest."""
+    return tensor(name, FLOAT, dims, struct.pack(f"<{len(values)}f", *values))
+
+
+def graph(nodes, tensors=(), input_kind=INT32, labels=2, input_name="features", opset=13, domains=()):
+    """A model file with [batch, features] in and [batch, labels] out; domains are those of operators that ONNX lacks."""
     content = message(
         *((1, n) for n in nodes), (2, "test"), *((5, t) for t in tensors),
         (11, value_info(input_name, input_kind, ["batch", "features"])), (12, value_info("logits", FLOAT, ["batch", labels])),
     )  # fmt: skip
-    return message((1, 8), (7, content), (8, message((1, ""), (2, 13))))
+    sets = [("", opset), *((domain, 1) for domain in domains)]
+    return message((1, 8), (7, content), *((8, message((1, domain), (2, version))) for domain, version in sets))
 
 
-def cast(source, target):
-    """A node that makes real numbers of whole ones."""
-    return node("Cast", [source], target, message((1, "to"), (3, FLOAT), (20, 2)))
+def cast(source, target, kind=FLOAT):
+    """A node that makes real numbers of whole ones, or another kind of them."""
+    return node("Cast", [source], target, whole("to", kind))
+
+
+COUNT = [node("Sign", ["features"], "sign"), cast("sign", "ones"), node("ReduceSum", ["ones", "axis"], "count")]
+SLOPES = [node("MatMul", ["count", "weights"], "slopes"), node("Add", ["slopes", "biases"], "logits")]
 
 
 def affine(weights, biases):
     """Logits are the number of features of a text times the weights, plus the biases."""
     count = len(weights)
     return graph(
-        [
-            node("Sign", ["features"], "sign"),
-            cast("sign", "ones"),
-            node("ReduceSum", ["ones", "axis"], "count"),
-            node("MatMul", ["count", "weights"], "slopes"),
-            node("Add", ["slopes", "biases"], "logits"),
-        ],
-        [
-            tensor("axis", INT64, [1], struct.pack("<q", 1)),
-            tensor("weights", FLOAT, [1, count], struct.pack(f"<{count}f", *weights)),
-            tensor("biases", FLOAT, [count], struct.pack(f"<{count}f", *biases)),
-        ],
+        COUNT + SLOPES,
+        [int64s("axis", 1), floats("weights", [1, count], weights), floats("biases", [count], biases)],
         labels=count,
     )
 
@@ -78,12 +88,129 @@ def linear(*weights):
     return affine(weights, [0.0] * len(weights))
 
 
+def bag(table, biases):
+    """Logits are the biases plus the rows of the table that the features of a text name; row 0, of the padding, is zeros."""
+    count = len(biases)
+    return graph(
+        [
+            node("Gather", ["table", "features"], "rows"),
+            node("ReduceSum", ["rows", "axis"], "sums", whole("keepdims", 0)),
+            node("Add", ["sums", "biases"], "logits"),
+        ],
+        [
+            int64s("axis", 1),
+            floats("table", [len(table), count], [weight for row in table for weight in row]),
+            floats("biases", [count], biases),
+        ],
+        labels=count,
+    )
+
+
 def fragile():
     """Looks a row up under the sum of the feature ids: right for one feature, out of bounds for a text."""
     return graph(
         [
-            node("ReduceSum", ["features", "axis"], "sum", message((1, "keepdims"), (3, 0), (20, 2))),
+            node("ReduceSum", ["features", "axis"], "sum", whole("keepdims", 0)),
             node("Gather", ["table", "sum"], "logits"),
         ],
-        [tensor("axis", INT64, [1], struct.pack("<q", 1)), tensor("table", FLOAT, [20000, 2], struct.pack("<2f", 1, 0) * 20000)],
+        [int64s("axis", 1), floats("table", [20000, 2], [1, 0] * 20000)],
+    )
+
+
+def external_data():
+    """Its weights lie in a second file, weights.bin."""
+    place = message((1, "location"), (2, "weights.bin"))
+    weights = message((1, 1), (1, 2), (2, FLOAT), (8, "weights"), (13, place), (14, 1))
+    return graph(COUNT + SLOPES, [int64s("axis", 1), weights, floats("biases", [2], [0, 0])])
+
+
+def custom_operator():
+    """Needs an operator from a library that the runtime does not have."""
+    domain = "com.example.ops"
+    return graph([node("Classify", ["features"], "logits") + field(7, domain)], domains=[domain])
+
+
+def endless():
+    """Well-formed, and loads; a run adds 1 to the logits for some centuries."""
+    scalar = [("round", INT64), ("go_on", BOOL)]
+    body = message(
+        (1, node("Identity", ["go_on"], "and_on")),
+        (1, node("Add", ["before", "one"], "after")),
+        (2, "body"),
+        *((11, value_info(name, kind, [])) for name, kind in scalar),
+        (11, value_info("before", FLOAT, ["batch", 2])),
+        (12, value_info("and_on", BOOL, [])),
+        (12, value_info("after", FLOAT, ["batch", 2])),
+    )
+    loop = node("Loop", ["rounds", "always", "start"], "logits", message((1, "body"), (6, body), (20, 5)))
+    return graph(
+        [*COUNT, node("MatMul", ["count", "weights"], "start"), loop],
+        [
+            int64s("axis", 1),
+            floats("weights", [1, 2], [1, -1]),
+            floats("one", [1], [1]),
+            tensor("rounds", INT64, [], struct.pack("<q", 2**62)),
+            tensor("always", BOOL, [], b"\1"),
+        ],
+    )
+
+
+def first_label(labels):
+    """The logits of models that take every text for their first label, unless something goes wrong."""
+    return floats("biases", [labels], [1] + [0] * (labels - 1))
+
+
+def nan_beyond(features, labels=2):
+    """Takes every text for its first label, but answers NaN for one of more than so many features."""
+    return graph(
+        [
+            *COUNT,
+            node("Sub", ["limit", "count"], "left"),
+            node("Sqrt", ["left"], "root"),
+            node("Mul", ["root", "zero"], "zero_or_nan"),
+            node("Add", ["zero_or_nan", "biases"], "logits"),
+        ],
+        [int64s("axis", 1), floats("limit", [1], [features]), floats("zero", [1], [0]), first_label(labels)],
+        labels=labels,
+    )
+
+
+def slow_beyond(features, labels=2, work=128):
+    """Takes every text for its first label, and its time for one of more than so many features.
+
+    For each such text, 128 lines of zeros go through that many products with a matrix of 256 × 256.
+    """
+    products = [node("MatMul", [f"lines_{i}", "matrix"], f"lines_{i + 1}") for i in range(work)]
+    return graph(
+        [
+            *COUNT,
+            node("Greater", ["count", "limit"], "is_long"),
+            cast("is_long", "long", INT64),
+            node("ReduceSum", ["long"], "texts", whole("keepdims", 0)),
+            node("Mul", ["texts", "lines"], "height"),
+            node("Concat", ["height", "width"], "shape", whole("axis", 0)),
+            node("Expand", ["zero", "shape"], "lines_0"),
+            *products,
+            node("ReduceSum", [f"lines_{work}"], "nothing", whole("keepdims", 0)),
+            node("Mul", ["count", "zero"], "zeros"),
+            node("Add", ["zeros", "nothing"], "still_zeros"),
+            node("Add", ["still_zeros", "biases"], "logits"),
+        ],
+        [
+            int64s("axis", 1), int64s("lines", 128), int64s("width", 256), floats("limit", [1], [features]),
+            floats("zero", [1, 1], [0]), floats("matrix", [256, 256], [1 / 256] * 256 * 256), first_label(labels),
+        ],
+        labels=labels,
+    )  # fmt: skip
+
+
+def opset(version):
+    """A linear model of the given operator set; it keeps to what is the same in all of them from 7 on, but for one sum."""
+    sums = node("ReduceSum", ["ones", "axis"], "count")
+    if version < 13:
+        sums = node("ReduceSum", ["ones"], "count", message((1, "axes"), (8, 1), (20, 7)))
+    return graph(
+        [cast("features", "is_feature", BOOL), cast("is_feature", "ones"), sums, *SLOPES],
+        [*([int64s("axis", 1)] if version >= 13 else []), floats("weights", [1, 2], [1, -1]), floats("biases", [2], [0, 0])],
+        opset=version,
     )

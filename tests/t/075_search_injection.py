@@ -200,6 +200,10 @@ server.psql(
     CREATE OPERATOR * (FUNCTION = times, LEFTARG = integer, RIGHTARG = numeric);
     CREATE FUNCTION same(oid, regtype) RETURNS boolean LANGUAGE sql AS 'SELECT true';
     CREATE OPERATOR = (FUNCTION = same, LEFTARG = oid, RIGHTARG = regtype);
+    CREATE FUNCTION unnest(bigint[]) RETURNS SETOF bigint LANGUAGE sql AS 'SELECT 1::bigint';
+    CREATE FUNCTION jsonb_object_agg(text, jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT $2';
+    CREATE FUNCTION joined(text[], text) RETURNS text[] LANGUAGE sql AS 'SELECT $1';
+    CREATE OPERATOR || (FUNCTION = joined, LEFTARG = text[], RIGHTARG = text);
     CREATE EXTENSION pg_harca CASCADE
     """,
     DB,
@@ -208,9 +212,9 @@ is_(
     server.psql(
         """
         SELECT count(*) FROM pg_depend AS d
-        WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'n'
-              AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid::regprocedure::text ~ '^(format|times|same)\\('
-                   OR d.refclassid = 'pg_operator'::regclass AND d.refobjid::regoperator::text ~ '(integer,numeric)|(oid,regtype)')
+        WHERE d.classid IN ('pg_proc'::regclass, 'pg_rewrite'::regclass) AND d.deptype = 'n'
+              AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid::regprocedure::text ~ '^(format|times|same|unnest|jsonb_object_agg|joined)\\('
+                   OR d.refclassid = 'pg_operator'::regclass AND d.refobjid::regoperator::text ~ '(integer,numeric)|(oid,regtype)|(text\\[\\],text)')
         """,
         DB,
     ),

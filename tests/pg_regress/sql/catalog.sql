@@ -19,7 +19,9 @@ ORDER BY 1;
 SELECT a.attrelid::regclass, a.attname AS without_comment
 FROM pg_attribute a
 WHERE a.attrelid IN ('harca.search_target'::regclass, 'harca.search_profile'::regclass, 'harca.search_statistics'::regclass,
-                     'harca.search_term'::regclass) AND a.attnum > 0
+                     'harca.search_term'::regclass, 'harca.model'::regclass, 'harca.deployment'::regclass,
+                     'harca.model_activation'::regclass, 'harca.model_evaluation'::regclass,
+                     'harca.drift_reference'::regclass, 'harca.labelled_query'::regclass) AND a.attnum > 0
   AND col_description(a.attrelid, a.attnum) IS NULL;
 
 -- PL/pgSQL functions fix their search_path
@@ -28,6 +30,13 @@ FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid JOIN pg_language l ON l.oid =
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_harca')
   AND l.lanname = 'plpgsql' AND p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'];
+
+-- so do all that run with the rights of the owner, in whatever language
+SELECT p.oid::regprocedure AS open_search_path
+FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+  AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_harca')
+  AND p.prosecdef AND p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'];
 
 -- the settings that a dump takes along
 SELECT unnest(extconfig)::regclass AS dumped FROM pg_extension WHERE extname = 'pg_harca';

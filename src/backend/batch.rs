@@ -1,0 +1,216 @@
+//! Many queries on their way to their answers: those that the cache does not hold go to each model in few runs.
+
+use harca_core::cache::Key;
+use harca_core::classification::Classification;
+use harca_core::traffic::{Reason, Role, Tally};
+
+use super::answer::Answer;
+use super::entry::Entry;
+use super::{Backend, Chain, log};
+use crate::{gucs, text};
+
+/// Queries on the way to their answers.
+pub struct Batch<'q> {
+    chars: usize,
+    queries: Vec<Query<'q>>,
+    /// What models have still to do; the last is at work.
+    work: Vec<Work>,
+    /// Whether the shadow has been asked.
+    compared: bool,
+}
+
+struct Query<'q> {
+    bytes: &'q [u8],
+    /// Whom it goes to, if nobody has answered it yet.
+    chain: Chain,
+    answer: Option<(Role, usize, Classification, bool)>,
+    opinion: Option<(Classification, bool)>,
+}
+
+/// What one model has to do.
+struct Work {
+    role: Role,
+    place: usize,
+    /// Queries by their keys, in the order of the keys; one text may stand here more than once.
+    waiting: Vec<(Key, usize)>,
+    /// Queries that the model has to run on, each text once, in the order of their keys.
+    missing: Vec<(Key, usize)>,
+    /// How many of the missing ones the classifier is at work on.
+    begun: usize,
+    /// What the model has answered, in the order of the keys.
+    found: Vec<(Key, Classification)>,
+}
+
+impl Backend {
+    /// Looks queries up, and gives what is left to do.
+    pub fn begin<'q>(&mut self, queries: &[&'q [u8]], chars: usize, now: i64) -> Batch<'q> {
+        let query = |bytes: &&'q [u8]| Query { bytes, chain: self.chain(bytes), answer: None, opinion: None };
+        let queries: Vec<_> = queries.iter().map(query).collect();
+        let mut batch = Batch { chars, queries, work: Vec::new(), compared: false };
+        let all = (0..batch.queries.len()).collect();
+        self.assign(&mut batch, all, now);
+        batch
+    }
+
+    /// Gives each of these queries to the first of its chain who can be asked; those without anybody stay unanswered.
+    fn assign(&mut self, batch: &mut Batch<'_>, queries: Vec<usize>, now: i64) {
+        let mut work: Vec<Work> = Vec::new();
+        for place in queries {
+            let mut chain = batch.queries[place].chain;
+            while let Some((&(role, model), rest)) = chain.split_first() {
+                if self.is_ready(model, now) {
+                    self.give(&mut work, batch, role, model, place, now);
+                    break;
+                }
+                chain = rest;
+            }
+            batch.queries[place].chain = chain;
+        }
+        batch.work.extend(work.into_iter().filter_map(Work::begin));
+    }
+
+    /// Looks a query up for one model, or puts it to its work.
+    fn give(&mut self, work: &mut Vec<Work>, batch: &mut Batch<'_>, role: Role, model: usize, place: usize, now: i64) {
+        let query = &mut batch.queries[place];
+        let key = self.key(model, query.bytes, batch.chars);
+        if let Some(answer) = self.cache.get(key, now) {
+            return query.take(role, model, answer, false);
+        }
+        match work.iter_mut().find(|work| work.role == role) {
+            Some(work) => work.waiting.push((key, place)),
+            None => work.push(Work::new(role, model, (key, place))),
+        }
+    }
+
+    /// Does one run for what is missing; whether there is anything left to do.
+    pub fn run(&mut self, batch: &mut Batch<'_>, now: i64) -> bool {
+        let Some(mut work) = batch.work.pop() else {
+            if !batch.compared {
+                batch.compared = true;
+                self.ask_shadow(batch, now);
+            }
+            return !batch.work.is_empty();
+        };
+        let Some(classifier) = self.entries[work.place].as_mut().and_then(Entry::classifier) else {
+            self.give_up(batch, work, now);
+            return true;
+        };
+        if work.begun == 0 {
+            let missing = work.missing.iter().map(|&(_, place)| text::to_utf8(batch.queries[place].bytes, batch.chars));
+            let texts: Vec<_> = missing.collect();
+            let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+            work.begun = classifier.begin_batch(&texts, gucs::batch_size());
+        }
+        match classifier.next_run() {
+            Ok(Some(run)) => {
+                self.ran(work.role, work.place, run.rows, run.elapsed);
+                batch.work.push(work);
+            }
+            Ok(None) => {
+                let answers = classifier.batch_answers();
+                for ((key, _), &answer) in work.missing.drain(..work.begun).zip(answers) {
+                    self.cache.put(key, answer, now);
+                    work.found.push((key, answer));
+                }
+                work.begun = 0;
+                if work.missing.is_empty() {
+                    work.finish(batch);
+                } else {
+                    batch.work.push(work);
+                }
+            }
+            Err(error) => {
+                self.fail(work.place, Reason::Inference, &error, now);
+                self.tally(work.place, work.role, Tally::fail);
+                self.give_up(batch, work, now);
+            }
+        }
+        true
+    }
+
+    /// Gives what a model has not answered to the next in the chain.
+    fn give_up(&mut self, batch: &mut Batch<'_>, work: Work, now: i64) {
+        let shadow = work.role == Role::Shadow;
+        let left = work.finish(batch);
+        if shadow {
+            return;
+        }
+        for &place in &left {
+            let query = &mut batch.queries[place];
+            query.chain = query.chain.get(1..).unwrap_or_default();
+        }
+        self.assign(batch, left, now);
+    }
+
+    /// Puts the queries that the active model has answered to its shadow.
+    fn ask_shadow(&mut self, batch: &mut Batch<'_>, now: i64) {
+        let mut work = Vec::new();
+        for place in 0..batch.queries.len() {
+            let query = &batch.queries[place];
+            if matches!(query.answer, Some((Role::Active, ..)))
+                && let Some(shadow) = self.shadow(query.bytes)
+                && self.is_ready(shadow, now)
+            {
+                self.give(&mut work, batch, Role::Shadow, shadow, place, now);
+            }
+        }
+        batch.work.extend(work.into_iter().filter_map(Work::begin));
+    }
+
+    /// The answers, once nothing is left to do.
+    pub fn answers(&mut self, batch: Batch<'_>) -> Vec<Answer> {
+        let chars = batch.chars;
+        let answer = |query: &Query<'_>| {
+            let answer = match &query.answer {
+                None => self.answer_by_rules(query.bytes, chars),
+                Some((role, place, answer, ran)) => {
+                    self.count(*role, *place, answer, *ran);
+                    if let Some((opinion, ran)) = &query.opinion {
+                        self.compare(answer, opinion, *ran);
+                    }
+                    self.named(*place, *answer)
+                }
+            };
+            log(query.bytes, chars, &answer);
+            answer
+        };
+        batch.queries.iter().map(answer).collect()
+    }
+}
+
+impl Query<'_> {
+    fn take(&mut self, role: Role, place: usize, answer: Classification, ran: bool) {
+        match role {
+            Role::Shadow => self.opinion = Some((answer, ran)),
+            _ => self.answer = Some((role, place, answer, ran)),
+        }
+    }
+}
+
+impl Work {
+    fn new(role: Role, place: usize, first: (Key, usize)) -> Self {
+        Self { role, place, waiting: vec![first], missing: Vec::new(), begun: 0, found: Vec::new() }
+    }
+
+    /// Sorts it out; none where there is nothing to do.
+    fn begin(mut self) -> Option<Self> {
+        self.waiting.sort_unstable();
+        self.missing.clone_from(&self.waiting);
+        // A query that stands twice in the batch is run once.
+        self.missing.dedup_by_key(|(key, _)| *key);
+        (!self.missing.is_empty()).then_some(self)
+    }
+
+    /// Hands the answers over, and gives the queries that have none.
+    fn finish(self, batch: &mut Batch<'_>) -> Vec<usize> {
+        let Self { role, place: model, waiting, found, .. } = self;
+        let mut left = Vec::new();
+        for (key, place) in waiting {
+            match found.binary_search_by_key(&key, |(known, _)| *known) {
+                Ok(found_at) => batch.queries[place].take(role, model, found[found_at].1, true),
+                Err(_) => left.push(place),
+            }
+        }
+        left
+    }
+}

@@ -1,0 +1,97 @@
+//! The log of sampled queries as a backend writes and reads it: files in a folder of the data folder, one folder for each
+//! database, see [`harca_core::query_log`].
+//!
+//! It is off by default. A query that cannot be logged is answered all the same: it is counted, and nothing is said.
+
+use std::cell::Cell;
+use std::fs::DirBuilder;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use harca_core::classification::Classification;
+use harca_core::query_log::{QueryLog, Record};
+
+use crate::{gucs, init, shmem};
+
+/// Relative to the data folder, which is the working folder of every server process.
+const FOLDER: &str = "pg_harca_queries";
+
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
+/// Seconds from the Unix epoch to that of PostgreSQL, 2000-01-01.
+const EPOCH: i64 = 946_684_800;
+
+thread_local! {
+    static RANDOM: Cell<u64> = const { Cell::new(0) };
+    /// The day on which this backend has last removed what is too old.
+    static TIDIED: Cell<i64> = const { Cell::new(0) };
+}
+
+/// The log of this database.
+pub fn open() -> QueryLog {
+    let folder = PathBuf::from(FOLDER).join(init::database().to_string());
+    QueryLog::new(folder, gucs::query_log_bytes())
+}
+
+/// Whether the query that was just answered is to be logged.
+pub fn is_sampled() -> bool {
+    let share = gucs::query_log_sample();
+    share > 0.0 && (share >= 1.0 || random() < share)
+}
+
+/// Logs a query with what was answered; never fails.
+pub fn append(query: &str, label: &str, answer: &Classification, model: &str) {
+    let at = unix_micros(init::current_time());
+    let record = Record {
+        at,
+        query: query.into(),
+        label: label.into(),
+        confidence: answer.confidence,
+        language: answer.language.code().into(),
+        model: model.into(),
+    };
+    let log = open();
+    let logged = match log.append(&record) {
+        // The first query that is logged on this server.
+        Err(error) if error.kind() == ErrorKind::NotFound => make_folder().and_then(|()| log.append(&record)),
+        logged => logged,
+    };
+    if !logged.unwrap_or(false)
+        && let Some(shared) = shmem::attach()
+    {
+        shared.count_unlogged();
+    }
+    if TIDIED.replace(at / DAY) != at / DAY {
+        // What cannot be removed now is tried again by the next session, and tomorrow.
+        let _ = log.expire(at, gucs::query_log_retention());
+    }
+}
+
+fn make_folder() -> io::Result<()> {
+    DirBuilder::new().mode(0o700).recursive(true).create(FOLDER)
+}
+
+/// A time of the server's as microseconds since the Unix epoch.
+pub fn unix_micros(timestamp: i64) -> i64 {
+    timestamp.saturating_add(EPOCH * 1_000_000)
+}
+
+/// The inverse of [`unix_micros`].
+pub fn timestamp(unix_micros: i64) -> i64 {
+    unix_micros.saturating_sub(EPOCH * 1_000_000)
+}
+
+/// A number from 0 to 1, by xorshift64* (S. Vigna, 2014): which queries are logged is no secret.
+fn random() -> f64 {
+    let mut state = RANDOM.get();
+    if state == 0 {
+        state = init::random_secret() | 1;
+    }
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    RANDOM.set(state);
+    (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
+}

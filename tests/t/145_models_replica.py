@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""A streaming replica answers with the model that was activated on the primary, in sessions that were there before as well."""
+
+import os
+import shutil
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from harness import Server, done, is_, ok, skip  # noqa: E402
+from harness.registry import registration, trained  # noqa: E402
+
+DB = "harca_replica"
+WHO = "SELECT model FROM classify_query('why are my searches slow')"
+
+primary = Server(f"test-primary-{os.getpid()}", settings={"shared_preload_libraries": "pg_harca", "wal_level": "replica"})
+primary.start()
+if not (primary.bindir / "pg_basebackup").exists():
+    skip("a streaming replica", "this installation has no pg_basebackup")
+    done()
+primary.psql(f"CREATE DATABASE {DB}")
+primary.psql("CREATE EXTENSION pg_harca CASCADE", DB)
+replica = Server(f"test-replica-{os.getpid()}", settings={"shared_preload_libraries": "pg_harca", "hot_standby": "on"})
+replica.folder.mkdir(parents=True, exist_ok=True)
+if replica.user:
+    os.chown(replica.folder, replica.user.pw_uid, replica.user.pw_gid)
+primary.as_server("pg_basebackup", "-D", replica.data, "-R", "-X", "stream", "-c", "fast")
+shutil.rmtree(replica.socket, ignore_errors=True)
+replica.start()
+is_(replica.psql("SELECT pg_is_in_recovery()"), "t", "a replica")
+
+
+def caught_up(seconds=30):
+    """Waits until the replica has replayed all that the primary has written."""
+    end = primary.psql("SELECT pg_current_wal_lsn()")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if replica.psql(f"SELECT pg_last_wal_replay_lsn() >= '{end}'") == "t":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+session = replica.session(DB)
+builtin = session.psql(WHO)
+is_(primary.psql(WHO, DB), builtin, "primary and replica answer with the built-in model")
+model = primary.psql(registration(trained("streamed", "1", 0.5)), DB)
+primary.psql(f"SELECT harca.activate_model('{model}', force => true)", DB)
+ok(caught_up(), "the replica catches up")
+is_(session.psql(WHO), model, "a session of the replica that was there before answers with the new model")
+is_(replica.psql(WHO, DB), model, "a new one too")
+is_(replica.psql("SELECT status FROM harca.models WHERE name = 'streamed'", DB), "active", "the replica lists it as active")
+is_(replica.psql("SELECT state FROM harca.health() WHERE component = 'classification'", DB), "ok", "and is well")
+session.psql("BEGIN ISOLATION LEVEL REPEATABLE READ")
+session.psql(WHO)
+primary.psql("SELECT harca.rollback_model()", DB)
+caught_up()
+is_(session.psql(WHO), builtin, "a rollback is seen inside a transaction of the replica")
+session.psql("COMMIT")
+is_(replica.sqlstate("SELECT harca.rollback_model()", DB), "25006", "a replica changes nothing itself")
+primary.psql(f"SELECT harca.compare_model('{model}', 'ab', 0.5)", DB)
+caught_up()
+of = "SELECT md5(string_agg(model, ',' ORDER BY i)) FROM generate_series(1, 500) AS i, LATERAL classify_query('how is report ' || i || ' made')"
+is_(session.psql(of), primary.psql(of, DB), "both send the same queries to the challenger")
+is_(replica.psql("SELECT count(*) FROM harca.stat_models WHERE role = 'challenger' AND answers BETWEEN 150 AND 350", DB), "1", "and the replica counts its own")
+session.close()
+replica.stop()
+replica.start()
+is_(replica.psql("SELECT status FROM harca.models WHERE name = 'streamed'", DB), "ab", "after a restart of the replica as before")
+replica.remove()
+done()
