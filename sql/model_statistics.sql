@@ -100,6 +100,7 @@ WITH counts AS (
 SELECT c.role,
        c.model,
        c.since,
+       c.since IS NOT DISTINCT FROM (SELECT d.changed_at FROM harca.deployment AS d) AS current,
        c.answers,
        (SELECT jsonb_object_agg(l.label, round(l.count::numeric / c.answers, 4))
         FROM unnest(c.labels || NULL::text, harca.aligned_classes(c.labels, c.classes, c.labels)) AS l (label, count)
@@ -121,7 +122,7 @@ SELECT c.role,
        END AS verdict
 FROM compared AS c;
 COMMENT ON VIEW harca.stat_models IS
-'What models have answered in this database since the deployment changed last, or harca.stat_reset() was called, in all sessions, counted when a transaction ends. role: active, challenger (answers its share), shadow (answers nobody), fallback (the previous model in place of one that cannot answer), rules. answers, from the cache too; class_mix as shares; runs of the model, that is about one for each different query, with times in microseconds for one query; failures; agreement of a shadow with the active model, from 0 to 1. class_mix_p and confidence_p say how probable so large a difference from the active model is by chance: by runs, as the same query asked again is no new evidence. verdict: different where one of the two is below 0.005, which both together are by chance once in a hundred comparisons. Without shared memory, this session alone';
+'What models have answered in this database, in all sessions, counted when a transaction ends. A change of the deployment begins new rows (since; current is true for those of the present one), and former ones stay as long as there is room; harca.stat_reset() begins all counts anew. role: active, challenger (answers its share), shadow (answers nobody), fallback (the previous model in place of one that cannot answer), rules. answers, from the cache too; class_mix as shares; runs of the model, that is about one for each different query, with times in microseconds for one query; failures; agreement of a shadow with the active model, from 0 to 1. class_mix_p and confidence_p say how probable so large a difference from the active model is by chance: by runs, as the same query asked again is no new evidence. verdict: different where one of the two is below 0.005, which both together are by chance once in a hundred comparisons. Without shared memory, this session alone';
 
 CREATE TABLE harca.drift_reference (
     model text PRIMARY KEY,

@@ -80,7 +80,7 @@ is_(f"{int(right) / len(labelled()):.6f}", f"{float(rows[0][2]):.6f}", "the conf
 
 change(f"SELECT harca.compare_model('{SECOND}', 'shadow')", {FIRST})
 deadline = time.monotonic() + 120
-SHADOW = "SELECT answers, runs > 0, round(agreement::numeric, 3), verdict FROM harca.stat_models WHERE role = 'shadow'"
+SHADOW = "SELECT answers, runs > 0, round(agreement::numeric, 3), verdict FROM harca.stat_models WHERE role = 'shadow' AND current"
 while time.monotonic() < deadline and int(server.psql(SHADOW, DB).split("|")[0] or 0) < 10_000:
     time.sleep(0.2)
 answers, ran, agreement, verdict = server.psql(SHADOW, DB).split("|")
@@ -89,7 +89,7 @@ is_((ran, 0.5 < float(agreement) < 1), ("t", True), f"it ran, and agrees with th
 
 change(f"SELECT harca.compare_model('{SECOND}', 'canary', 0.1)", {FIRST, SECOND})
 time.sleep(3)
-shares = dict(line.split("|") for line in server.psql("SELECT role, answers FROM harca.stat_models WHERE role IN ('active', 'challenger') AND since = (SELECT changed_at FROM harca.deployment)", DB).splitlines())
+shares = dict(line.split("|") for line in server.psql("SELECT role, answers FROM harca.stat_models WHERE role IN ('active', 'challenger') AND current", DB).splitlines())
 share = int(shares["challenger"]) / sum(map(int, shares.values()))
 ok(0.05 < share < 0.16, f"about one query in ten went to the canary ({share:.3f})")
 change(f"SELECT harca.activate_model('{SECOND}')", {SECOND})

@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 """Models that are damaged, oversized, misleading or dangerous are refused; one that fails at some queries, or is damaged later, costs no query its answer."""
 
-import base64
 import hashlib
-import json
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import PgError, Server, done, is_, like, ok  # noqa: E402
 from harness import onnx  # noqa: E402
+from harness.places import ROOT  # noqa: E402
 from harness.registry import literal, registration, trained, with_graph  # noqa: E402
 
 DB = "harca_hostile_models"
@@ -93,6 +92,38 @@ for what, sql, state in [
 server.psql("BEGIN; SET pg_harca.max_model_size = '4MB';" + registration(sized(2 << 20)) + "; ROLLBACK", DB)
 ok(True, "the oversized graph is taken when it may be as large")
 
+# What is good is taken: a model of harca_train as the README registers it, on the server and from a client, and an ORT file.
+TRAINED = ROOT / "tests/data/four_labels"
+for file in ("manifest.json", "model.onnx"):
+    (server.folder / file).write_bytes((TRAINED / file).read_bytes())
+    (server.folder / file).chmod(0o644)
+trained_name = server.psql(
+    f"SELECT harca.register_model(pg_read_file('{server.folder}/manifest.json')::json, pg_read_binary_file('{server.folder}/model.onnx'))", DB)  # fmt: skip
+is_(server.psql(f"SELECT status, cardinality(labels) FROM harca.models WHERE model = {literal(trained_name)}", DB), "registered|4", "a model of harca_train, from files of the server")
+server.psql(f"SELECT harca.drop_model({literal(trained_name)})", DB)
+client = f"""\\set manifest `cat '{TRAINED}/manifest.json'`
+\\set graph `base64 -w0 '{TRAINED}/model.onnx'`
+SELECT harca.register_model(:'manifest', decode(:'graph', 'base64'))"""
+is_(server.psql(client.replace("\\\\", "\\"), DB), trained_name, "and from files of a client")
+ort = (ROOT / "crates/harca_core/tests/data/count.ort").read_bytes()
+encoder = {**good.manifest["encoder"], "buckets": 1024, "max_features": 64, "max_chars": 64}
+is_(server.psql(registration(with_graph(ort, "count", labels=("short", "long"), encoder=encoder, golden=[{"query": "How do I make vector search faster?", "type": "long"}])), DB),
+    "count 1", "and a graph in the ORT format")  # fmt: skip
+
+# A model whose runtime is missing: the previous one, which needs none, answers.
+server.psql("SELECT harca.activate_model('good 1', force => true)", DB)
+for kind, sql in (("one by one", WHO), ("in a batch", f"SELECT DISTINCT model FROM classify_queries(ARRAY['{QUERY}', 'x y z'])")):
+    without = server.session(DB)
+    without.psql("SET pg_harca.onnxruntime_path = '/nonexistent/libonnxruntime.so'")
+    output = without.psql(sql)
+    is_((output.splitlines()[-1], output.count("WARNING:")), (builtin, 1), f"without the runtime the previous model answers, {kind}")
+    like(without.psql("SELECT state, detail FROM harca.health() WHERE component = 'active model'"), r"^failed\|good 1: cannot load ONNX Runtime", "health() says why")
+    is_(without.psql("SELECT state, failure IS NOT NULL FROM harca.backend_status()"), "failed|t", "backend_status() as well")
+    without.psql("RESET pg_harca.onnxruntime_path")
+    is_(without.psql(WHO), "good 1", "and it answers when it is found")
+    without.close()
+server.psql("SELECT harca.rollback_model()", DB)
+
 # A model that passes, and fails at long queries only.
 server.psql(registration(with_graph(onnx.nan_beyond(200), "fickle")), DB)
 server.psql("SELECT harca.activate_model('fickle 1', force => true)", DB)
@@ -116,8 +147,8 @@ is_(server.psql("SELECT pg_sleep(1.1); SELECT model FROM classify_query('zebra')
 session.psql("SELECT pg_sleep(1.1)")
 is_(session.psql("SELECT model FROM classify_query('zebra herd')"), "fickle 1", "and this one again, a while later")
 is_(session.psql(f"{state_of.format('active model')}; {state_of.format('classification')}"), "ok\nok", "then all is well")
-ok(int(server.psql("SELECT sum(failures) FROM harca.stat_models WHERE role = 'active'", DB)) >= 3, "the failures are counted")
-ok(int(server.psql("SELECT answers FROM harca.stat_models WHERE role = 'fallback'", DB)) >= 10, "and the answers of the previous model")
+ok(int(server.psql("SELECT failures FROM harca.stat_models WHERE role = 'active' AND current", DB)) >= 3, "the failures are counted")
+ok(int(server.psql("SELECT answers FROM harca.stat_models WHERE role = 'fallback' AND current", DB)) >= 10, "and the answers of the previous model")
 
 # A model that is damaged in its table, as by a superuser or a bad disk.
 server.psql("SELECT harca.activate_model('good 1', force => true)", DB)

@@ -45,6 +45,9 @@ def walk(kind, settings, shared):
     session, other = server.session(DB), server.session(DB)
     builtin = ask(session, False)
     server.psql(registration(with_graph(slow_beyond(200), "slow")), DB)
+    long = "SELECT ''zebra '' || i || repeat('' and then'', 60), ''first'' FROM generate_series(1, 60) AS i"
+    is_(server.psql(f"SELECT model, p95_us > 3000 FROM harca.evaluate_model('slow', '{long}') WHERE model = 'slow 1'", DB), "slow 1|t", f"{kind}: an evaluation shows that a model is slow")
+    is_(server.sqlstate("SELECT harca.activate_model('slow 1')", DB), "55000", f"{kind}: and the gate refuses it")
     server.psql("SELECT harca.activate_model('slow 1', force => true)", DB)
     is_([ask(session, False) for _ in range(30)], ["slow 1"] * 30, f"{kind}: a fast model answers")
     time.sleep(WINDOW)

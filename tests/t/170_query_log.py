@@ -8,7 +8,11 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import Server, done, is_, like, ok  # noqa: E402
+from harness.places import ROOT  # noqa: E402
 from harness.registry import literal  # noqa: E402
+
+sys.path.insert(0, str(ROOT / "models/training"))
+from harca_train.corpus import read_labelled  # noqa: E402
 
 DB = "harca_log"
 server = Server(f"test-log-{os.getpid()}", settings={"shared_preload_libraries": "pg_harca"})
@@ -57,6 +61,11 @@ is_(by_query["never asked"], ["keyword", "und", "labelled_query"], "also one tha
 is_(by_query["why are my searches slow"], ["semantic", "en", "query_log"], "or that of the model")
 ok(" ".join(ODD.split()) in by_query, "tabs and line breaks are spaces")
 ok("??" not in by_query, "what holds nothing is left out")
+exported = server.folder / "queries.tsv"
+exported.write_text("\n".join(lines) + "\n", encoding="utf-8")
+read, counts = read_labelled(exported)
+is_((counts["rows"], counts.get("without a label", 0)), (len(by_query), 0), "harca_train reads all that is exported")
+ok({("harbour plan", "hybrid"), ("why are my searches slow", "semantic")} <= {(query.text, query.label) for query in read}, "and finds the labels")
 is_(len(server.psql("SELECT harca.export_training_data(labelled_only => true)", DB, "trainer").split("\n")), 3, "labelled_only: people's labels alone")
 ok(1 < len(server.psql("SELECT harca.export_training_data(min_confidence => 0.99)", DB, "trainer").split("\n")) < len(lines), "min_confidence leaves doubtful ones out")
 is_(server.sqlstate("SELECT harca.export_training_data()", DB, "ml"), "42501", "for its role alone")
