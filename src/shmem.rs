@@ -2,7 +2,7 @@
 //!
 //! # Locking contract
 //!
-//! Nothing here is locked by anybody who uses it, so no error can leave a lock behind, and nobody waits.
+//! Nobody waits here for anybody, and nothing is held where an error could be raised, so none can leave a lock behind.
 //!
 //! | part | written by | read by |
 //! |---|---|---|

@@ -82,9 +82,9 @@ impl Counting {
             if part.tally.is_empty() {
                 continue;
             }
-            if let Some(arm) = part.arm(who) {
-                arm.add(&part.tally);
-            }
+            // Where another backend is claiming a block, the counts wait for the next time.
+            let Some(arm) = part.arm(who) else { continue };
+            arm.add(&part.tally);
             // Drift is seen in what people ask of the model that answers, and a challenger's or a shadow's queries are
             // chosen by their text.
             if part.role == Role::Active

@@ -6,14 +6,16 @@
 //! # Blocks
 //!
 //! [`Arm`]s and [`Health`]s are blocks of atomics in arrays of a fixed size, and zeros are a free one. A block belongs to
-//! whom its [`Tag`] names. It is claimed by compare-and-exchange, and when none is free, the one that was used longest ago
-//! is taken: models come and go, the arrays do not grow. Who has found a block keeps it and asks [`Tag::is`] before each
-//! use. A process that has asked and then adds to a block which is being taken spoils a few counts of another model; that
-//! is all that can happen, and the price for having no lock.
+//! whom its [`Tag`] names. It is claimed by one process at a time, and when none is free, the one that was used longest ago
+//! is taken: models come and go, the arrays do not grow. A process that finds another one claiming does not wait: it keeps
+//! its counts and asks again when it adds the next. Claiming is a few hundred stores with nothing between that could fail,
+//! and a process that is killed in the midst of it has the server make its shared memory anew. Who has found a block keeps
+//! it and asks [`Tag::is`] before each use. A process that has asked and then adds to a block which is being taken spoils a
+//! few counts of another model; that is all that can happen, and the price for having no lock on every count.
 
 use std::sync::atomic::{
     AtomicI64, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release, SeqCst},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use std::time::Duration;
 
@@ -173,15 +175,23 @@ impl Owner {
     fn key(&self) -> u64 {
         let numbers = u64::from(self.database) << 8 | self.role as u64;
         let seed = xxh3_64_with_seed(self.identity.as_bytes(), numbers);
-        xxh3_64_with_seed(self.model.as_bytes(), seed ^ self.since as u64).max(1)
+        xxh3_64_with_seed(self.model.as_bytes(), seed ^ self.since as u64).clamp(FREE + 1, TAKEN - 1)
     }
 }
+
+/// The key of a block that nobody has.
+const FREE: u64 = 0;
+
+/// The key of a block that is on its way from one owner to the next.
+const TAKEN: u64 = u64::MAX;
 
 /// Names the owner of a block.
 #[derive(Default)]
 #[repr(C)]
 pub struct Tag {
-    /// Hash of the owner; 0 in a free block.
+    /// In the first block of an array, 1 while a process claims one of them.
+    claiming: AtomicU64,
+    /// Hash of the owner, or one of the above.
     key: AtomicU64,
     /// 1 once what follows is complete: whoever sees it sees the rest.
     complete: AtomicU64,
@@ -217,12 +227,14 @@ impl Tag {
         })
     }
 
-    fn take(&self, former: u64, key: u64, owner: &Owner, now: i64, clear: impl FnOnce()) -> bool {
-        if self.key.compare_exchange(former, key, SeqCst, Relaxed).is_err() {
-            return false;
-        }
+    /// Takes the block from its owner.
+    fn begin(&self) {
+        self.key.store(TAKEN, Relaxed);
         self.complete.store(0, Relaxed);
-        clear();
+    }
+
+    /// Gives the block, once it is cleared, to its next owner.
+    fn give(&self, key: u64, owner: &Owner, now: i64) {
         let mut bytes = [0; NAME_WORDS * size_of::<u64>()];
         let end = (0..=owner.model.len().min(bytes.len())).rev().find(|&end| owner.model.is_char_boundary(end));
         let name = &owner.model.as_bytes()[..end.unwrap_or(0)];
@@ -235,7 +247,7 @@ impl Tag {
         self.since.store(owner.since, Relaxed);
         self.used_at.store(now, Relaxed);
         self.complete.store(1, Release);
-        true
+        self.key.store(key, Release);
     }
 }
 
@@ -262,32 +274,35 @@ impl<B> Clone for Claim<B> {
 impl<B> Copy for Claim<B> {}
 
 impl<B: Block> Claim<B> {
-    /// The block of `owner`, taken from whoever used one longest ago where none is free. None without blocks.
+    /// The block of `owner`, taken from whoever used one longest ago where none is free. None without blocks, and while
+    /// another process is claiming one: nobody waits, so ask again later.
     pub fn of(blocks: &'static [B], owner: &Owner, now: i64) -> Option<Self> {
         let key = owner.key();
-        loop {
-            let known = blocks.iter().find(|block| block.tag().is(key));
-            if let Some(block) = known {
-                block.tag().used_at.store(now, Relaxed);
-                return Some(Self { block, key });
-            }
-            let free = blocks.iter().find(|block| block.tag().is(0));
-            let block = match free {
-                Some(block) => block,
-                None => blocks.iter().min_by_key(|block| block.tag().used_at.load(Relaxed))?,
-            };
-            let former = block.tag().key.load(Relaxed);
-            if former != key && block.tag().take(former, key, owner, now, || block.clear()) {
-                // Another process may have taken another block for this very owner meanwhile: the first one counts.
-                // Sequentially consistent, as is the taking, so that one of the two sees the other.
-                let first = blocks.iter().find(|block| block.tag().key.load(SeqCst) == key)?;
-                if !std::ptr::eq(first, block) {
-                    block.tag().complete.store(0, Relaxed);
-                    block.tag().key.store(0, SeqCst);
-                }
-                return Some(Self { block: first, key });
-            }
+        if let Some(known) = Self::known(blocks, key, now) {
+            return Some(known);
         }
+        // One at a time: two who claim for one owner would find two blocks, or one that is still being cleared.
+        let claiming = &blocks.first()?.tag().claiming;
+        if claiming.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
+            return None;
+        }
+        let claimed = Self::known(blocks, key, now).or_else(|| {
+            let free = blocks.iter().find(|block| block.tag().is(FREE));
+            let block = free.or_else(|| blocks.iter().min_by_key(|block| block.tag().used_at.load(Relaxed)))?;
+            block.tag().begin();
+            block.clear();
+            block.tag().give(key, owner, now);
+            Some(Self { block, key })
+        });
+        claiming.store(0, Release);
+        claimed
+    }
+
+    fn known(blocks: &'static [B], key: u64, now: i64) -> Option<Self> {
+        // Whoever sees the key sees the block as it was cleared for it.
+        let block = blocks.iter().find(|block| block.tag().key.load(Acquire) == key)?;
+        block.tag().used_at.store(now, Relaxed);
+        Some(Self { block, key })
     }
 
     /// The block, as long as it is the claimant's.
@@ -623,7 +638,7 @@ mod tests {
 
     #[test]
     fn threads_agree_on_a_block() {
-        for round in 0..200 {
+        for round in 0..500 {
             let arms = arms(8);
             let start = std::sync::Barrier::new(4);
             std::thread::scope(|scope| {
@@ -635,7 +650,8 @@ mod tests {
                         start.wait();
                         // Two owners, so that the first free block is not the same for all.
                         let owner = owner(if (thread + round) % 2 == 0 { "m 1" } else { "m 2" });
-                        Claim::of(arms, &owner, 1).unwrap().block().unwrap().add(&tally);
+                        let claim = std::iter::repeat_with(|| Claim::of(arms, &owner, 1)).flatten().next();
+                        claim.unwrap().block().unwrap().add(&tally);
                     });
                 }
             });
