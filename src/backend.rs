@@ -16,14 +16,14 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::time::Instant;
 
-use harca_core::breaker::Change;
-use harca_core::cache::Key;
-use harca_core::classification::Classification;
+use harca_core::classify::classification::Classification;
+use harca_core::classify::feature_cache::FeatureCache;
+use harca_core::classify::rules;
 use harca_core::error::{Error, Result};
-use harca_core::feature_cache::FeatureCache;
-use harca_core::rules;
-use harca_core::session;
-use harca_core::traffic::{Reason, Role, Tally};
+use harca_core::model::session;
+use harca_core::text::key::Key;
+use harca_core::watch::breaker::Change;
+use harca_core::watch::traffic::{Reason, Role, Tally};
 use pgrx::pg_sys;
 
 pub use answer::Answer;

@@ -4,9 +4,10 @@
 //! 200,000 rows with 20,000 queries it costs 0.26 times `md5()`, where one of the local cache costs 0.23 (`make bench`). A
 //! second level in front would save less than its own look-up adds to every miss, and take memory in every backend.
 
-use harca_core::cache::{Counters, Key, LocalCache};
-use harca_core::classification::Classification;
-use harca_core::shared_cache::{Lookup, SharedCache, Stored};
+use harca_core::cache::local::{Counters, LocalCache};
+use harca_core::cache::shared::{Lookup, SharedCache, Stored};
+use harca_core::classify::classification::Classification;
+use harca_core::text::key::Key;
 
 use crate::shmem::{Event, Shared};
 use crate::{gucs, init, shmem};

@@ -126,7 +126,7 @@ impl Value<'_> {
 }
 
 fn real_array(values: &[f32]) -> pg_sys::Datum {
-    let mut datums = [pg_sys::Datum::null(); harca_core::manifest::MAX_LABELS];
+    let mut datums = [pg_sys::Datum::null(); harca_core::model::manifest::MAX_LABELS];
     let count = values.len().min(datums.len());
     for (datum, value) in datums.iter_mut().zip(values) {
         *datum = value.to_bits().into();

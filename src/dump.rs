@@ -9,8 +9,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use harca_core::cache_dump::{self, Dump};
-use harca_core::shared_cache::{SharedCache, Stored};
+use harca_core::cache::dump::{self, Dump};
+use harca_core::cache::shared::{SharedCache, Stored};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
@@ -50,7 +50,7 @@ pub fn read() -> Option<Vec<u8>> {
 
 /// The dump in `file`, if it is one of this version.
 pub fn check(file: &[u8]) -> Option<Dump<'_>> {
-    cache_dump::read(file).inspect_err(|error| discard(&error.to_string())).ok()
+    dump::read(file).inspect_err(|error| discard(&error.to_string())).ok()
 }
 
 /// Puts the entries of a dump into the cache, and gives how many are in it then: in a smaller one they make room for each
@@ -65,7 +65,7 @@ pub fn restore(dump: Dump<'_>, cache: SharedCache<'_>) -> u64 {
 /// Those of the file system; the former dump is still there then.
 fn write(secret: u64, cache: SharedCache<'_>) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(UNFINISHED_FILE)?;
-    cache_dump::write(&mut file, secret, cache.entries())?;
+    dump::write(&mut file, secret, cache.entries())?;
     file.sync_all()?;
     fs::rename(UNFINISHED_FILE, FILE)
 }

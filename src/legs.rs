@@ -1,6 +1,6 @@
 //! The legs of a search, and the method that fuses them, as arguments of SQL functions.
 
-use harca_core::fusion::{Method, Scale};
+use harca_core::search::fusion::{Method, Scale};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 

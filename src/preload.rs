@@ -1,14 +1,14 @@
 //! Warm sessions: the postmaster builds the session once, and every backend inherits it by fork.
 //!
 //! A forked process has the memory of the runtime but none of its threads, so this is done only while the process has
-//! one thread, before and after; [`Session`](harca_core::session::Session) takes no pool and no thread. What is
+//! one thread, before and after; [`Session`](harca_core::model::session::Session) takes no pool and no thread. What is
 //! inherited is never destroyed (see [`release`]). Measured on PostgreSQL 15: the first call of a backend takes
 //! 0.9 ms instead of 24 to 48 ms, and its private memory grows by 0.1 MB instead of 11.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
-use harca_core::session::thread_count;
+use harca_core::model::session::thread_count;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 

@@ -1,5 +1,5 @@
 //! The log of sampled queries as a backend writes and reads it: files in a folder of the data folder, one folder for each
-//! database, see [`harca_core::query_log`].
+//! database, see [`harca_core::watch::query_log`].
 //!
 //! It is off by default. A query that cannot be logged is answered all the same: it is counted, and nothing is said.
 
@@ -9,8 +9,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
-use harca_core::classification::Classification;
-use harca_core::query_log::{QueryLog, Record};
+use harca_core::classify::classification::Classification;
+use harca_core::watch::query_log::{QueryLog, Record};
 
 use crate::{gucs, init, shmem};
 

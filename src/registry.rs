@@ -22,11 +22,12 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use harca_core::classify::{Classifier, ModelFiles};
-use harca_core::deployment::{Comparison, Share};
+use harca_core::classify::classifier::Classifier;
 use harca_core::error::{Error, Result};
-use harca_core::manifest::Manifest;
-use harca_core::session::Runtime;
+use harca_core::model::deployment::{Comparison, Share};
+use harca_core::model::files::ModelFiles;
+use harca_core::model::manifest::Manifest;
+use harca_core::model::session::Runtime;
 
 use crate::gucs::{self, Executor};
 
@@ -38,7 +39,7 @@ const BUILTIN_ONNX: &[u8] = include_bytes!("../models/query_type/model.onnx");
 const BUILTIN_MANIFEST: &str = include_str!("../models/query_type/manifest.json");
 
 /// File name of the ONNX Runtime library that `make install` puts into the extension's folder. The version is pinned
-/// because later ones start threads (see `harca_core::session`).
+/// because later ones start threads (see `harca_core::model::session`).
 const RUNTIME_FILE: &str = "libonnxruntime.so.1.24.4";
 
 /// Where a model comes from.

@@ -10,8 +10,8 @@
 //! | the [`Header`]'s atomics | anybody who may reset statistics, relaxed | anybody |
 //! | a [`Slot`] | the process that has its number, by relaxed stores; nobody else has that number at the time | anybody; counts may be a moment behind each other |
 //! | the [`ModelStats`] | anybody who has run the model, by atomic additions | anybody |
-//! | the [`Arm`]s and [`Health`]s | anybody, under the contract of [`harca_core::traffic`] and [`harca_core::breaker`] | anybody |
-//! | the [`Set`]s | anybody, under the contract of [`harca_core::shared_cache`] | anybody |
+//! | the [`Arm`]s and [`Health`]s | anybody, under the contract of [`harca_core::watch::traffic`] and [`harca_core::watch::breaker`] | anybody |
+//! | the [`Set`]s | anybody, under the contract of [`harca_core::cache::shared`] | anybody |
 //!
 //! With `shared_preload_libraries` the postmaster makes the memory at start, and anew after a crash, and backends inherit
 //! its address. Without, on PostgreSQL 17 and later, the first backend makes it in the registry of dynamic shared memory
@@ -23,9 +23,9 @@ use std::cell::Cell;
 use std::slice;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use harca_core::model_stats::ModelStats;
-use harca_core::shared_cache::{Set, SharedCache};
-use harca_core::traffic::{Arm, Block, Health};
+use harca_core::cache::shared::{Set, SharedCache};
+use harca_core::watch::model_stats::ModelStats;
+use harca_core::watch::traffic::{Arm, Block, Health};
 use pgrx::{pg_guard, pg_sys};
 
 use crate::{dump, gucs, init};

@@ -9,7 +9,7 @@ use crate::text::{ServerName, ServerText};
 
 /// Elements of an array that are looked up together, as many as the model takes at once; it cuts them into runs, and a
 /// cancel is seen between two of these.
-const BATCH: usize = harca_core::batch::MAX_TEXTS;
+const BATCH: usize = harca_core::classify::batch::MAX_TEXTS;
 
 sql_function!(pg_finfo_harca_classify_query, harca_classify_query, classify_query);
 sql_function!(pg_finfo_harca_classify_queries, harca_classify_queries, classify_queries);

@@ -2,8 +2,8 @@
 //! legs in SQL.
 #![allow(unsafe_code)] // exported symbols
 
-use harca_core::fusion;
-use harca_core::weighting::{self, Kind};
+use harca_core::search::fusion;
+use harca_core::search::weighting::{self, Kind};
 use pgrx::pg_sys::Datum;
 
 use crate::call::{Call, Value, sql_function};

@@ -1,9 +1,9 @@
 //! Functions behind `harca.stat_models`, `harca.drift` and `harca.health()`.
 #![allow(unsafe_code)] // exported symbols
 
-use harca_core::drift::{self, Verdict};
-use harca_core::significance::{self, Moments};
-use harca_core::traffic::{Answers, Block, CLASSES, Health, Reason};
+use harca_core::watch::drift::{self, Verdict};
+use harca_core::watch::significance::{self, Moments};
+use harca_core::watch::traffic::{Answers, Block, CLASSES, Health, Reason};
 use pgrx::pg_sys::Datum;
 
 use crate::backend::{self, Blocks};

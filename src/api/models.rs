@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use harca_core::evaluation::Evaluation;
+use harca_core::model::evaluation::Evaluation;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
@@ -147,7 +147,7 @@ fn measure(model: &mut Model, evaluation: &mut Evaluation, query: &str, label: &
         // A label that the model lacks is never right, unless both mean that there is nothing to search for.
         let predicted = match answer.label {
             Some(label) => usize::from(label),
-            None if label == harca_core::manifest::UNKNOWN || expected != other => other,
+            None if label == harca_core::model::manifest::UNKNOWN || expected != other => other,
             None => answer.scores.top().0,
         };
         evaluation.add(expected, predicted, answer.confidence, elapsed);

@@ -66,7 +66,7 @@ fn unlogged_queries(call: &mut Call<'_>) -> Datum {
 }
 
 /// Whoever looks at the log removes what is too old, so that it goes without traffic as well.
-fn tidy(log: &harca_core::query_log::QueryLog) {
+fn tidy(log: &harca_core::watch::query_log::QueryLog) {
     or_report(log.expire(query_log::unix_micros(init::current_time()), gucs::query_log_retention()));
     pg_sys::check_for_interrupts!();
 }

@@ -1,8 +1,8 @@
 //! `harca.bm25` and its query: the core's BM25 for the keyword leg.
 #![allow(unsafe_code)] // exported symbols
 
-use harca_core::bm25::{Collection, Parameters, Query, Scorer, TsVector};
-use harca_core::candidates::{self, Unit};
+use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
+use harca_core::search::candidates::{self, Unit};
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
@@ -16,7 +16,7 @@ sql_function!(pg_finfo_harca_bm25_bound, harca_bm25_bound, bm25_bound);
 sql_function!(pg_finfo_harca_candidate_units, harca_candidate_units, candidate_units);
 
 /// Bytes of a lexeme that are compared; a `tsvector` has no longer one.
-const LEXEME_CHARS: usize = harca_core::bm25::MAX_LEXEME_BYTES + 1;
+const LEXEME_CHARS: usize = harca_core::search::bm25::MAX_LEXEME_BYTES + 1;
 
 /// `harca.bm25(document tsvector, query bytea) → double precision`, strict.
 fn bm25(call: &mut Call<'_>) -> Datum {

@@ -1,7 +1,7 @@
 //! `harca.cache_statistics`, `harca.inference_statistics`, `harca.memory_statistics`, `harca.cache_reset`, `harca.stat_reset`.
 #![allow(unsafe_code)] // exported symbols
 
-use harca_core::model_stats::ModelStats;
+use harca_core::watch::model_stats::ModelStats;
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};

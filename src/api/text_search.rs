@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int};
 
-use harca_core::phrase;
-use harca_core::segment::{self, Cursor, Kind};
+use harca_core::text::phrase;
+use harca_core::text::segment::{self, Cursor, Kind};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgMemoryContexts, varlena};
 

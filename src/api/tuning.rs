@@ -2,7 +2,7 @@
 //! needs.
 #![allow(unsafe_code)] // exported symbols
 
-use harca_core::tuning::{self, Judged, Setting};
+use harca_core::search::tuning::{self, Judged, Setting};
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};

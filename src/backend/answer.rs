@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use harca_core::classification::Classification;
-use harca_core::manifest::UNKNOWN;
-use harca_core::rules;
+use harca_core::classify::classification::Classification;
+use harca_core::classify::rules;
+use harca_core::model::manifest::UNKNOWN;
 
 use crate::gucs;
 use crate::text::ServerName;

@@ -1,8 +1,8 @@
 //! Many queries on their way to their answers: those that the cache does not hold go to each model in few runs.
 
-use harca_core::cache::Key;
-use harca_core::classification::Classification;
-use harca_core::traffic::{Reason, Role, Tally};
+use harca_core::classify::classification::Classification;
+use harca_core::text::key::Key;
+use harca_core::watch::traffic::{Reason, Role, Tally};
 
 use super::answer::Answer;
 use super::entry::Entry;

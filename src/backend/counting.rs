@@ -7,8 +7,8 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use harca_core::classification::Classification;
-use harca_core::traffic::{Arm, Claim, Health, Owner, Role, Tally};
+use harca_core::classify::classification::Classification;
+use harca_core::watch::traffic::{Arm, Claim, Health, Owner, Role, Tally};
 use pgrx::pg_sys;
 
 use crate::{gucs, init, shmem};
@@ -172,11 +172,11 @@ unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _a
 pub fn places(shadow: &[String], active: &[String]) -> Vec<usize> {
     shadow
         .iter()
-        .map(|label| active.iter().position(|one| one == label).unwrap_or(harca_core::manifest::MAX_LABELS))
+        .map(|label| active.iter().position(|one| one == label).unwrap_or(harca_core::model::manifest::MAX_LABELS))
         .collect()
 }
 
 /// The class of a shadow's answer in the order of the active model.
 pub fn class_in(places: &[usize], answer: &Classification) -> usize {
-    places.get(answer.class()).copied().unwrap_or(harca_core::manifest::MAX_LABELS)
+    places.get(answer.class()).copied().unwrap_or(harca_core::model::manifest::MAX_LABELS)
 }

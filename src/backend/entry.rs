@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use harca_core::breaker::Change;
-use harca_core::cache;
-use harca_core::classify::Classifier;
+use harca_core::classify::classifier::Classifier;
+use harca_core::classify::feature_cache::FeatureCache;
 use harca_core::error::{Error, Result};
-use harca_core::feature_cache::FeatureCache;
-use harca_core::model_stats::ModelStats;
-use harca_core::traffic::{Claim, Health, Owner, Reason, Role};
+use harca_core::text::key;
+use harca_core::watch::breaker::Change;
+use harca_core::watch::model_stats::ModelStats;
+use harca_core::watch::traffic::{Claim, Health, Owner, Reason, Role};
 use std::time::Duration;
 
 use super::answer::Names;
@@ -98,7 +98,7 @@ impl Entry {
         let identity = model.classifier.identity();
         self.names = Some(Rc::new(Names::new(&name, &manifest.labels)));
         self.stats = shmem::attach().and_then(|shared| ModelStats::of(shared.models(), identity, &name));
-        self.seed = cache::seed(secret, identity);
+        self.seed = key::seed(secret, identity);
         self.model = Some(model);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! What a backend tells of itself: of its active model, and of all models of the deployment.
 
-use harca_core::cache::Counters;
+use harca_core::cache::local::Counters;
 use harca_core::error::Error;
-use harca_core::session::{self, Runtime};
-use harca_core::traffic::Health;
+use harca_core::model::session::{self, Runtime};
+use harca_core::watch::traffic::Health;
 
 use super::entry::Entry;
 use super::{ACTIVE, Backend, CHALLENGER};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use harca_core::deployment::Limits;
+use harca_core::watch::breaker::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static MAX_MODEL_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);

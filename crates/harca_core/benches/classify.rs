@@ -7,13 +7,14 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use harca_core::cache::{Key, LocalCache};
-use harca_core::classify::Classifier;
-use harca_core::encode::{Encoded, Encoder};
-use harca_core::feature_cache::FeatureCache;
-use harca_core::manifest::{EncoderSpec, TokenSpec};
-use harca_core::segment;
-use harca_core::session::Runtime;
+use harca_core::cache::local::LocalCache;
+use harca_core::classify::classifier::Classifier;
+use harca_core::classify::encode::{Encoded, Encoder};
+use harca_core::classify::feature_cache::FeatureCache;
+use harca_core::model::manifest::{EncoderSpec, TokenSpec};
+use harca_core::model::session::Runtime;
+use harca_core::text::key::Key;
+use harca_core::text::segment;
 
 fn classify(c: &mut Criterion) {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -7,8 +7,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use harca_core::bm25::{Collection, Parameters, Query, Scorer, TsVector};
-use harca_core::fusion::{Method, Scale, fuse};
+use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
+use harca_core::search::fusion::{Method, Scale, fuse};
 
 /// The bytes of a `tsvector` whose lexemes, in order, have one position each, on a machine that puts low bytes first.
 fn document(lexemes: &[String]) -> Vec<u8> {

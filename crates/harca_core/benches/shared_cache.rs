@@ -6,10 +6,11 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use harca_core::cache::{Key, LocalCache};
-use harca_core::classification::{Classification, Scores};
-use harca_core::language::Language;
-use harca_core::shared_cache::{Lookup, Set, SharedCache};
+use harca_core::cache::local::LocalCache;
+use harca_core::cache::shared::{Lookup, Set, SharedCache};
+use harca_core::classify::classification::{Classification, Scores};
+use harca_core::text::key::Key;
+use harca_core::text::language::Language;
 
 const ENTRIES: u64 = 10_000;
 

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use harca_core::classify::{Classifier, ModelFiles};
-use harca_core::encode::{Encoded, Encoder};
-use harca_core::network::Network;
-use harca_core::session::{Runtime, Session};
+use harca_core::classify::classifier::Classifier;
+use harca_core::classify::encode::{Encoded, Encoder};
+use harca_core::model::files::ModelFiles;
+use harca_core::model::network::Network;
+use harca_core::model::session::{Runtime, Session};
 
 const BATCH: usize = 64;
 

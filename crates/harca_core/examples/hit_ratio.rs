@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
-use harca_core::cache::Key;
-use harca_core::classification::{Classification, Scores};
-use harca_core::language::Language;
-use harca_core::shared_cache::{Lookup, Set, SharedCache};
+use harca_core::cache::shared::{Lookup, Set, SharedCache};
+use harca_core::classify::classification::{Classification, Scores};
+use harca_core::text::key::Key;
+use harca_core::text::language::Language;
 use lru::LruCache;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64_with_seed;

@@ -1,11 +1,11 @@
 //! The dump of the shared cache: what comes back is what was written, and nothing else is accepted.
 #![allow(clippy::unwrap_used)]
 
-use harca_core::cache::Key;
-use harca_core::cache_dump::{self, DumpError, FORMAT};
-use harca_core::classification::{Classification, Scores};
-use harca_core::language::Language;
-use harca_core::shared_cache::{Entry, Lookup, Set, SharedCache, Stored};
+use harca_core::cache::dump::{self, DumpError, FORMAT};
+use harca_core::cache::shared::{Entry, Lookup, Set, SharedCache, Stored};
+use harca_core::classify::classification::{Classification, Scores};
+use harca_core::text::key::Key;
+use harca_core::text::language::Language;
 use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -23,7 +23,7 @@ fn entry(n: u64) -> Entry {
 
 fn dump(entries: impl IntoIterator<Item = Entry>) -> Vec<u8> {
     let mut file = Vec::new();
-    cache_dump::write(&mut file, SECRET, entries).unwrap();
+    dump::write(&mut file, SECRET, entries).unwrap();
     file
 }
 
@@ -38,19 +38,19 @@ fn with_checksum(mut file: Vec<u8>) -> Vec<u8> {
 #[test]
 fn every_flipped_bit_and_every_truncation_is_refused() {
     let file = dump((0..5).map(entry));
-    assert_eq!(cache_dump::read(&file).unwrap().entry_count(), 5);
+    assert_eq!(dump::read(&file).unwrap().entry_count(), 5);
     for byte in 0..file.len() {
         for change in (0..8).map(|bit| 1 << bit).chain([0xff]) {
             let mut altered = file.clone();
             altered[byte] ^= change;
-            let error = cache_dump::read(&altered).unwrap_err();
+            let error = dump::read(&altered).unwrap_err();
             assert!(!error.to_string().contains(['\n', '\0']), "{error}");
         }
-        assert!(cache_dump::read(&file[..byte]).is_err(), "cut to {byte} bytes");
-        assert!(cache_dump::read(&file[file.len() - byte..]).is_err(), "the last {byte} bytes");
+        assert!(dump::read(&file[..byte]).is_err(), "cut to {byte} bytes");
+        assert!(dump::read(&file[file.len() - byte..]).is_err(), "the last {byte} bytes");
     }
-    assert_eq!(cache_dump::read(&[&file[..], &[0]].concat()).unwrap_err(), DumpError::Length);
-    assert_eq!(cache_dump::read(&[&file[..], &file].concat()).unwrap_err(), DumpError::Length);
+    assert_eq!(dump::read(&[&file[..], &[0]].concat()).unwrap_err(), DumpError::Length);
+    assert_eq!(dump::read(&[&file[..], &file].concat()).unwrap_err(), DumpError::Length);
 }
 
 #[test]
@@ -59,9 +59,9 @@ fn a_refusal_says_what_is_wrong() {
     let altered = |at: usize, bytes: &[u8]| {
         let mut altered = file.clone();
         altered[at..at + bytes.len()].copy_from_slice(bytes);
-        cache_dump::read(&with_checksum(altered)).unwrap_err()
+        dump::read(&with_checksum(altered)).unwrap_err()
     };
-    let refused = |bytes: &[u8]| cache_dump::read(bytes).unwrap_err();
+    let refused = |bytes: &[u8]| dump::read(bytes).unwrap_err();
     assert_eq!([refused(b""), refused(b"pg_harc"), refused(&[0; 300])], [const { DumpError::Foreign }; 3]);
     assert_eq!([refused(b"pg_harca"), refused(&file[..63])], [const { DumpError::Length }; 2]);
     for format in [0, FORMAT - 1, FORMAT + 1, u32::MAX] {
@@ -97,17 +97,17 @@ fn a_failing_disk_is_an_error() {
     }
     let whole = dump((0..500).map(entry)).len();
     for room in [0, 39, 40, whole / 2, whole - 1] {
-        let error = cache_dump::write(&mut Full(room), SECRET, (0..500).map(entry)).unwrap_err();
+        let error = dump::write(&mut Full(room), SECRET, (0..500).map(entry)).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     }
-    assert_eq!(cache_dump::write(&mut Full(whole), SECRET, (0..500).map(entry)).unwrap(), 500);
+    assert_eq!(dump::write(&mut Full(whole), SECRET, (0..500).map(entry)).unwrap(), 500);
 }
 
 #[test]
 fn an_answer_that_no_entry_can_hold_is_left_out() {
     let broken = Classification { confidence: 0.9, ..entry(1).answer };
     let file = dump([entry(0), Entry { answer: broken, ..entry(1) }, entry(2)]);
-    assert_eq!(cache_dump::read(&file).unwrap().entries().collect::<Vec<_>>(), [entry(0), entry(2)]);
+    assert_eq!(dump::read(&file).unwrap().entries().collect::<Vec<_>>(), [entry(0), entry(2)]);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_table_comes_back_in_its_order() {
     let entries: Vec<Entry> = cache.entries().collect();
     assert!(entries.len() > 150, "{}", entries.len());
     let file = dump(entries.iter().copied());
-    let read = cache_dump::read(&file).unwrap();
+    let read = dump::read(&file).unwrap();
     assert_eq!(read.secret(), SECRET);
 
     let empty: Vec<Set> = (0..sets.len()).map(|_| Set::default()).collect();
@@ -136,8 +136,8 @@ proptest! {
     fn what_comes_back_is_what_was_written(numbers in prop::collection::vec(any::<u32>(), 0..40), secret in any::<u64>()) {
         let entries: Vec<Entry> = numbers.iter().map(|n| entry(u64::from(*n))).collect();
         let mut file = Vec::new();
-        prop_assert_eq!(cache_dump::write(&mut file, secret, entries.iter().copied()).unwrap(), entries.len() as u64);
-        let read = cache_dump::read(&file).unwrap();
+        prop_assert_eq!(dump::write(&mut file, secret, entries.iter().copied()).unwrap(), entries.len() as u64);
+        let read = dump::read(&file).unwrap();
         prop_assert_eq!((read.secret(), read.entry_count()), (secret, entries.len()));
         prop_assert_eq!(read.entries().collect::<Vec<_>>(), entries);
     }
@@ -160,7 +160,7 @@ proptest! {
         let body: Vec<u8> = words.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
         let count = (words.len() as u64).to_le_bytes();
         let file = with_checksum([&empty[..40], &body, &count, &[0; 16]].concat());
-        match cache_dump::read(&file) {
+        match dump::read(&file) {
             Ok(read) => prop_assert_eq!(dump(read.entries()), file),
             Err(error) => prop_assert!(matches!(error, DumpError::Entry(_)), "{}", error),
         }

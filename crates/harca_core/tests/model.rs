@@ -5,10 +5,11 @@ mod onnxruntime;
 
 use std::collections::BTreeMap;
 
-use harca_core::batch::MAX_TEXTS;
-use harca_core::classify::{Classifier, ModelFiles};
+use harca_core::classify::batch::MAX_TEXTS;
+use harca_core::classify::classifier::Classifier;
+use harca_core::classify::rules::is_searchable;
 use harca_core::error::Error;
-use harca_core::rules::is_searchable;
+use harca_core::model::files::ModelFiles;
 use onnxruntime::{repository, runtime};
 
 fn shipped() -> Classifier {

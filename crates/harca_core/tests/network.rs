@@ -4,11 +4,11 @@
 mod onnxruntime;
 
 use bytes::Bytes;
-use harca_core::encode::{Encoded, Encoder};
+use harca_core::classify::encode::{Encoded, Encoder};
 use harca_core::error::Error;
-use harca_core::manifest::{Manifest, TOKEN_IDS};
-use harca_core::network::Network;
-use harca_core::session::Session;
+use harca_core::model::manifest::{Manifest, TOKEN_IDS};
+use harca_core::model::network::Network;
+use harca_core::model::session::Session;
 use onnxruntime::{repository, runtime};
 use proptest::prelude::*;
 

@@ -8,9 +8,9 @@ mod onnxruntime;
 
 use std::path::Path;
 
-use harca_core::classify::Classifier;
+use harca_core::classify::classifier::Classifier;
 use harca_core::error::Error;
-use harca_core::session;
+use harca_core::model::session;
 use onnxruntime::runtime;
 
 fn data(file: &str) -> Vec<u8> {
@@ -23,7 +23,7 @@ fn a_model_in_the_ort_format_answers_as_the_onnx_file_does() {
     let runtime = runtime();
     let manifest = serde_json::json!({
         "format": 1, "name": "count", "version": "1", "labels": ["short", "long"],
-        "encoder": {"id": harca_core::encode::ENCODER_ID, "buckets": 1024, "max_features": 64, "max_chars": 64},
+        "encoder": {"id": harca_core::classify::encode::ENCODER_ID, "buckets": 1024, "max_features": 64, "max_chars": 64},
         "input": {"name": "features", "type": "int32"}, "output": {"name": "logits", "type": "float32"},
         "calibration": {"method": "temperature", "temperature": 1.0},
         "file": "count.ort", "sha256": "0".repeat(64)

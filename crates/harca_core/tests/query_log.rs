@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use harca_core::query_log::{Day, MAX_RECORD, QueryLog, Record};
+use harca_core::watch::query_log::{Day, MAX_RECORD, QueryLog, Record};
 use proptest::prelude::*;
 
 const HOUR: i64 = 3_600_000_000;

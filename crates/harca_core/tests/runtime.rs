@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use harca_core::classify::Classifier;
+use harca_core::classify::classifier::Classifier;
 use harca_core::error::Error;
-use harca_core::session::{self, Runtime};
+use harca_core::model::session::{self, Runtime};
 
 fn real() -> PathBuf {
     std::env::var_os("HARCA_ONNXRUNTIME").map_or_else(

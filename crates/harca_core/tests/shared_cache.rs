@@ -4,10 +4,10 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use harca_core::cache::Key;
-use harca_core::classification::{Classification, Scores};
-use harca_core::language::Language;
-use harca_core::shared_cache::{Entry, Lookup, Set, SharedCache, Stored, WAYS};
+use harca_core::cache::shared::{Entry, Lookup, Set, SharedCache, Stored, WAYS};
+use harca_core::classify::classification::{Classification, Scores};
+use harca_core::text::key::Key;
+use harca_core::text::language::Language;
 use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

@@ -5,10 +5,10 @@
 //! (`CARGO_TARGET_DIR`) saves the ordinary one from being compiled anew.
 #![cfg(loom)]
 
-use harca_core::cache::Key;
-use harca_core::classification::{Classification, Scores};
-use harca_core::language::Language;
-use harca_core::shared_cache::{Lookup, Set, SharedCache, Stored};
+use harca_core::cache::shared::{Lookup, Set, SharedCache, Stored};
+use harca_core::classify::classification::{Classification, Scores};
+use harca_core::text::key::Key;
+use harca_core::text::language::Language;
 use loom::sync::Arc;
 use loom::thread;
 

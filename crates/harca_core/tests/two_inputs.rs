@@ -28,11 +28,11 @@ mod onnxruntime;
 
 use std::path::Path;
 
-use harca_core::classification::Classification;
-use harca_core::classify::Classifier;
-use harca_core::encode::{ENCODER_ID, Encoded, Encoder};
+use harca_core::classify::classification::Classification;
+use harca_core::classify::classifier::Classifier;
+use harca_core::classify::encode::{ENCODER_ID, Encoded, Encoder};
 use harca_core::error::Error;
-use harca_core::manifest::{Manifest, TOKEN_IDS};
+use harca_core::model::manifest::{Manifest, TOKEN_IDS};
 use onnxruntime::runtime;
 
 /// Keeps the scores of counts apart: a softmax over the counts themselves would be 0 and 1.

@@ -2,7 +2,7 @@
 
 A folder holds `model.onnx`, `model.ort` unless it is not wanted, and `manifest.json`, whose `file` names the one form
 that the extension loads and whose `sha256` belongs to that form. `use_form` changes between them. The layout of the
-manifest is that of `crates/harca_core/src/manifest.rs`; nothing is written that its reader or
+manifest is that of `crates/harca_core/src/model/manifest.rs`; nothing is written that its reader or
 `session.rs` would refuse.
 """
 

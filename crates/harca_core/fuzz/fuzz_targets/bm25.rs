@@ -1,7 +1,7 @@
 //! Bytes that are taken for a query and a `tsvector` give a score within the query's bound.
 #![no_main]
 
-use harca_core::bm25::{Scorer, TsVector};
+use harca_core::search::bm25::{Scorer, TsVector};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: (&[u8], &[u8])| {

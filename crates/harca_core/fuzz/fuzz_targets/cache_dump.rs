@@ -2,7 +2,7 @@
 //! right header and checksum.
 #![no_main]
 
-use harca_core::cache_dump;
+use harca_core::cache::dump;
 use libfuzzer_sys::fuzz_target;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -10,10 +10,10 @@ const HEADER_BYTES: usize = 40;
 const ENTRY_BYTES: usize = 64;
 
 fn check(file: &[u8]) {
-    match cache_dump::read(file) {
+    match dump::read(file) {
         Ok(dump) => {
             let mut again = Vec::new();
-            let count = cache_dump::write(&mut again, dump.secret(), dump.entries()).unwrap();
+            let count = dump::write(&mut again, dump.secret(), dump.entries()).unwrap();
             assert_eq!(count, dump.entry_count() as u64);
             assert_eq!(again, file);
         }
@@ -24,7 +24,7 @@ fn check(file: &[u8]) {
 fuzz_target!(|bytes: &[u8]| {
     check(bytes);
     let mut file = Vec::new();
-    cache_dump::write(&mut file, 1, []).unwrap();
+    dump::write(&mut file, 1, []).unwrap();
     file.truncate(HEADER_BYTES);
     file.extend_from_slice(bytes);
     file.extend_from_slice(&((bytes.len() / ENTRY_BYTES) as u64).to_le_bytes());

@@ -2,9 +2,10 @@
 //! language never panic.
 #![no_main]
 
-use harca_core::encode::{ENCODER_ID, Encoded, Encoder};
-use harca_core::manifest::{EncoderSpec, TOKEN_IDS, TokenSpec};
-use harca_core::{language, rules};
+use harca_core::classify::encode::{ENCODER_ID, Encoded, Encoder};
+use harca_core::classify::rules;
+use harca_core::model::manifest::{EncoderSpec, TOKEN_IDS, TokenSpec};
+use harca_core::text::language;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -1,7 +1,7 @@
 //! No file makes the check of a graph panic, run away, or let a file pass that it has no figures for.
 #![no_main]
 
-use harca_core::graph_check;
+use harca_core::model::graph_check;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|file: &[u8]| {

@@ -1,8 +1,8 @@
 //! A file that is taken for a network runs; no file makes the reader panic.
 #![no_main]
 
-use harca_core::manifest::TOKEN_IDS;
-use harca_core::network::Network;
+use harca_core::model::manifest::TOKEN_IDS;
+use harca_core::model::network::Network;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|file: &[u8]| {

@@ -1,7 +1,7 @@
 //! Any text is cut into slices of its folded form, in order, and at least every two bytes bring one unit at most.
 #![no_main]
 
-use harca_core::segment;
+use harca_core::text::segment;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -10,8 +10,8 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
-use harca_core::encode::{Encoded, Encoder};
-use harca_core::manifest::EncoderSpec;
+use harca_core::classify::encode::{Encoded, Encoder};
+use harca_core::model::manifest::EncoderSpec;
 
 const USAGE: &str = "usage: harca_encode [--words] MANIFEST.json < queries > features";
 

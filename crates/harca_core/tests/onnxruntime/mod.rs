@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use harca_core::session::Runtime;
+use harca_core::model::session::Runtime;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {

@@ -1,0 +1,83 @@
+//! How far a search leans on meaning: the weight of the vector leg of a query, from what kind of query it is and how rare
+//! its words are.
+//!
+//! Features of the two result lists have no part in it: learned on some collections, they did no better on others than a
+//! fixed weight (docs/SEARCH_QUALITY.md). What they tell of scores is in the [scales](crate::search::fusion::Scale).
+
+/// A word that so many documents have is looked for in order to find these; one of twice as many is a fourth as telling.
+const HANDFUL: f64 = 5.0;
+
+/// How rare the rarest word of a query is, by how many documents have each: 1 when a handful do at most, falling with the
+/// square of their number; 0 when none has any.
+#[must_use]
+pub fn rarity(documents: impl IntoIterator<Item = u64>) -> f64 {
+    let rarest = documents.into_iter().filter(|documents| *documents > 0).min();
+    rarest.map_or(0.0, |documents| (HANDFUL / documents as f64).min(1.0).powi(2))
+}
+
+/// A type that a query may be of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kind {
+    /// How probable it is, from 0 to 1.
+    pub probability: f64,
+    /// The weight of the vector leg for queries of this type, from 0 to 1.
+    pub weight: f64,
+    /// The same for those with an exact term.
+    pub exact_weight: f64,
+}
+
+/// The weight of the vector leg for a query: the mean of the types' weights by their probabilities, each as much that of
+/// exact terms as the query's rarest word is rare. Half when nothing is probable.
+///
+/// An argmax would jump where the classifier doubts; the mean moves with the doubt.
+#[must_use]
+pub fn vector_weight(kinds: &[Kind], rarity: f64) -> f64 {
+    let total: f64 = kinds.iter().map(|kind| kind.probability).sum();
+    if total <= 0.0 {
+        return 0.5;
+    }
+    let weight = |kind: &Kind| (1.0 - rarity) * kind.weight + rarity * kind.exact_weight;
+    kinds.iter().map(|kind| kind.probability * weight(kind)).sum::<f64>() / total
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn rarity_falls_with_the_square() {
+        assert_eq!(rarity([3, 100]), 1.0);
+        assert_eq!(rarity([0, 10, 100]), 0.25);
+        assert_eq!(rarity([0]), 0.0);
+        assert_eq!(rarity([]), 0.0);
+    }
+
+    #[test]
+    fn doubt_and_rarity_move_the_weight() {
+        let keyword = |probability| Kind { probability, weight: 0.5, exact_weight: 0.1 };
+        let semantic = |probability| Kind { probability, weight: 0.7, exact_weight: 0.7 };
+        assert_eq!(vector_weight(&[keyword(1.0), semantic(0.0)], 0.0), 0.5);
+        assert_eq!(vector_weight(&[keyword(1.0), semantic(0.0)], 1.0), 0.1);
+        assert!((vector_weight(&[keyword(0.5), semantic(0.5)], 1.0) - 0.4).abs() < 1e-12);
+        assert!((vector_weight(&[keyword(0.5), semantic(0.5)], 0.25) - 0.55).abs() < 1e-12);
+        assert_eq!(vector_weight(&[keyword(0.0)], 1.0), 0.5);
+        assert_eq!(vector_weight(&[], 1.0), 0.5);
+    }
+
+    proptest! {
+        #[test]
+        fn a_weight_lies_between_those_it_is_made_of(
+            kinds in prop::collection::vec((0.0f64..=1.0, 0.0f64..=1.0, 0.0f64..=1.0), 1..8),
+            rarity in 0.0f64..=1.0,
+        ) {
+            let kinds: Vec<Kind> =
+                kinds.into_iter().map(|(probability, weight, exact_weight)| Kind { probability, weight, exact_weight }).collect();
+            let all = kinds.iter().flat_map(|kind| [kind.weight, kind.exact_weight]).chain([0.5]);
+            let (low, high) = all.fold((1.0f64, 0.0f64), |(low, high), weight| (low.min(weight), high.max(weight)));
+            let found = vector_weight(&kinds, rarity);
+            prop_assert!((low - 1e-9..=high + 1e-9).contains(&found));
+        }
+    }
+}
