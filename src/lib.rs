@@ -3,19 +3,13 @@
 
 mod api;
 mod backend;
-mod cache;
-mod call;
-mod dump;
-mod error;
-mod gucs;
+mod bridge;
 mod init;
-mod legs;
-mod preload;
-mod query_log;
+mod process;
 mod registry;
-mod shmem;
-mod text;
-mod worker;
+mod search;
+mod settings;
+mod shared_memory;
 
 pgrx::extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 pgrx::extension_sql_file!("../sql/classify.sql", name = "classify", requires = ["schema"]);

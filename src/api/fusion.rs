@@ -6,8 +6,8 @@ use harca_core::search::fusion;
 use harca_core::search::weighting::{self, Kind};
 use pgrx::pg_sys::Datum;
 
-use crate::call::{Call, Value, sql_function};
-use crate::legs::{leg, method};
+use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::search::ranked_lists::{leg, method};
 
 sql_function!(pg_finfo_harca_fuse, harca_fuse, fuse);
 sql_function!(pg_finfo_harca_rarity, harca_rarity, rarity);

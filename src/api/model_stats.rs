@@ -7,8 +7,8 @@ use harca_core::watch::traffic::{Answers, Block, CLASSES, Health, Reason};
 use pgrx::pg_sys::Datum;
 
 use crate::backend::{self, Blocks};
-use crate::call::{Call, Value, sql_function};
-use crate::init;
+use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::process;
 
 sql_function!(pg_finfo_harca_model_counts, harca_model_counts, model_counts);
 sql_function!(pg_finfo_harca_model_parts, harca_model_parts, model_parts);
@@ -23,7 +23,7 @@ fn model_counts(call: &mut Call<'_>) -> Datum {
     backend::add_counts();
     let mut rows = call.rows();
     for arm in Blocks::get().arms {
-        let Some(owner) = arm.tag().owner().filter(|owner| owner.database == init::database()) else { continue };
+        let Some(owner) = arm.tag().owner().filter(|owner| owner.database == process::database()) else { continue };
         let counts = arm.counts();
         let micros = |q| counts.latency.quantile(q).map(|nanoseconds| nanoseconds as f64 / 1000.0);
         let moments = counts.runs.confidences();

@@ -10,9 +10,12 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::call::{Call, Value, sql_function};
+use crate::bridge::error_report;
+use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::bridge::server_text;
+use crate::registry::preloaded_session;
 use crate::registry::{self, Model};
-use crate::{error, gucs, preload, text};
+use crate::settings;
 
 sql_function!(pg_finfo_harca_builtin_model, harca_builtin_model, builtin_model);
 sql_function!(pg_finfo_harca_inspect_model, harca_inspect_model, inspect_model);
@@ -37,7 +40,7 @@ impl Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         if let Some(model) = self.0.take() {
-            preload::release(model);
+            preloaded_session::release(model);
         }
     }
 }
@@ -52,11 +55,11 @@ fn builtin_model(call: &mut Call<'_>) -> Datum {
 /// labels text[], executor text)`, strict: an error when the model must not be registered.
 fn inspect_model(call: &mut Call<'_>) -> Datum {
     let (Some(manifest), Some(graph)) = (call.varlena(0), call.varlena(1)) else { return call.null() };
-    let manifest = text::to_utf8(manifest, usize::MAX);
+    let manifest = server_text::to_utf8(manifest, usize::MAX);
     let mut opened = match registry::try_out(&manifest, graph.to_vec().into()) {
         Ok(model) => Opened(Some(model)),
         Err(failure) => {
-            error::report(&failure).report(PgLogLevel::ERROR);
+            error_report::report(&failure).report(PgLogLevel::ERROR);
             return call.null();
         }
     };
@@ -90,10 +93,10 @@ fn measure_models(call: &mut Call<'_>) -> Datum {
                 let labels = model.classifier.manifest().labels.len();
                 measured.push((Opened(Some(model)), Evaluation::new(labels)));
             }
-            Err(failure) => error::report(&failure).report(PgLogLevel::ERROR),
+            Err(failure) => error_report::report(&failure).report(PgLogLevel::ERROR),
         }
     }
-    let chars = gucs::max_query_chars();
+    let chars = settings::max_query_chars();
     let warm_up = rows.iter().cycle().take(WARM_UP).map(|row| (row, false));
     for (number, ((query, label), counts)) in warm_up.chain(rows.iter().map(|row| (row, true))).enumerate() {
         if number % PAUSE == 0 {
@@ -136,7 +139,7 @@ fn measure(model: &mut Model, evaluation: &mut Evaluation, query: &str, label: &
     let answer = match answer {
         Ok(answer) => answer,
         Err(failure) => {
-            error::report(&failure).report(PgLogLevel::ERROR);
+            error_report::report(&failure).report(PgLogLevel::ERROR);
             return;
         }
     };
@@ -161,8 +164,8 @@ fn digest(rows: &[(String, String)]) -> String {
     format!("{:032x}", xxh3_128(&bytes))
 }
 
-fn whole(value: text::ServerText) -> String {
-    text::to_utf8(value.prefix(1 << 20), 1 << 20).into_owned()
+fn whole(value: server_text::ServerText) -> String {
+    server_text::to_utf8(value.prefix(1 << 20), 1 << 20).into_owned()
 }
 
 /// `harca.announce_deployment() → trigger`, after a change of `harca.deployment` or `harca.model`.

@@ -7,8 +7,11 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::call::{Call, Value, sql_function};
-use crate::{gucs, init, query_log, shmem};
+use crate::backend::query_log;
+use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::process;
+use crate::settings;
+use crate::shared_memory;
 
 sql_function!(pg_finfo_harca_logged_queries, harca_logged_queries, logged_queries);
 sql_function!(pg_finfo_harca_forget_queries, harca_forget_queries, forget_queries);
@@ -61,13 +64,13 @@ fn forget_queries(call: &mut Call<'_>) -> Datum {
 
 /// `harca.unlogged_queries() → bigint`: sampled queries of all databases that found no room in their log.
 fn unlogged_queries(call: &mut Call<'_>) -> Datum {
-    let unlogged = shmem::attach().map(|shared| shared.unlogged());
+    let unlogged = shared_memory::attach().map(|shared| shared.unlogged());
     call.value(unlogged.into())
 }
 
 /// Whoever looks at the log removes what is too old, so that it goes without traffic as well.
 fn tidy(log: &harca_core::watch::query_log::QueryLog) {
-    or_report(log.expire(query_log::unix_micros(init::current_time()), gucs::query_log_retention()));
+    or_report(log.expire(query_log::unix_micros(process::current_time()), settings::query_log_retention()));
     pg_sys::check_for_interrupts!();
 }
 

@@ -6,9 +6,11 @@ use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::call::{Call, Value, sql_function};
-use crate::shmem::{self, Event};
-use crate::{backend, gucs, init};
+use crate::backend;
+use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::process;
+use crate::settings;
+use crate::shared_memory::{self, Event};
 
 sql_function!(pg_finfo_harca_cache_statistics, harca_cache_statistics, cache_statistics);
 sql_function!(pg_finfo_harca_inference_statistics, harca_inference_statistics, inference_statistics);
@@ -19,7 +21,7 @@ sql_function!(pg_finfo_harca_stat_reset, harca_stat_reset, stat_reset);
 /// `harca.cache_statistics() → setof record`: a row for the shared cache, if there is one, and one for this backend's.
 fn cache_statistics(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
-    if let Some(shared) = shmem::attach().filter(shmem::Shared::has_cache) {
+    if let Some(shared) = shared_memory::attach().filter(shared_memory::Shared::has_cache) {
         let cache = shared.cache();
         let counts = shared.counts();
         let event = |event: Event| Value::from(counts[event as usize]);
@@ -39,7 +41,7 @@ fn cache_statistics(call: &mut Call<'_>) -> Datum {
     let local = backend::local_cache();
     rows.push([
         Value::Text("local"),
-        (gucs::local_cache_size() as u64).into(),
+        (settings::local_cache_size() as u64).into(),
         (local.entries as u64).into(),
         (local.bytes as u64).into(),
         local.counters.hits.into(),
@@ -55,7 +57,7 @@ fn cache_statistics(call: &mut Call<'_>) -> Datum {
 /// `harca.inference_statistics() → setof record`: a row per model that has run; times in microseconds.
 fn inference_statistics(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
-    let models = shmem::attach().map_or(&[][..], |shared| shared.models());
+    let models = shared_memory::attach().map_or(&[][..], |shared| shared.models());
     for model in models.iter().filter_map(ModelStats::counts) {
         let micros = |nanoseconds: u64| Value::Double(nanoseconds as f64 / 1000.0);
         let quantile = |q| model.runs.quantile(q).map_or(Value::Null, micros);
@@ -78,12 +80,12 @@ fn inference_statistics(call: &mut Call<'_>) -> Datum {
 fn memory_statistics(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
     let own = (std::process::id(), backend::memory());
-    let shared = shmem::attach();
+    let shared = shared_memory::attach();
     if let Some(shared) = shared {
         rows.push([Value::Null, Value::Text("shared cache"), (shared.cache_bytes() as u64).into()]);
         rows.push([Value::Null, Value::Text("statistics"), (shared.statistics_bytes() as u64).into()]);
     }
-    let others = shared.iter().flat_map(shmem::Shared::told).filter(|(pid, _)| *pid != own.0);
+    let others = shared.iter().flat_map(shared_memory::Shared::told).filter(|(pid, _)| *pid != own.0);
     for (pid, memory) in std::iter::once(own).chain(others) {
         for (part, bytes) in
             [("session", memory.session), ("buffers", memory.buffers), ("local cache", memory.local_cache)]
@@ -97,14 +99,14 @@ fn memory_statistics(call: &mut Call<'_>) -> Datum {
 /// `harca.cache_reset() → bigint`.
 fn cache_reset(call: &mut Call<'_>) -> Datum {
     let local = backend::reset_cache();
-    let shared = shmem::attach().map_or(0, |shared| shared.cache().clear());
+    let shared = shared_memory::attach().map_or(0, |shared| shared.cache().clear());
     call.value(((local + shared) as u64).into())
 }
 
 /// `harca.stat_reset() → void`.
 fn stat_reset(call: &mut Call<'_>) -> Datum {
-    match shmem::attach() {
-        Some(shared) => shared.reset_counts(init::current_time()),
+    match shared_memory::attach() {
+        Some(shared) => shared.reset_counts(process::current_time()),
         None => ErrorReport::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             "there are no shared statistics to reset",

@@ -5,8 +5,10 @@ use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::call::{Call, Value, sql_function};
-use crate::{backend, error, gucs};
+use crate::backend;
+use crate::bridge::error_report;
+use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::settings;
 
 sql_function!(pg_finfo_harca_backend_status, harca_backend_status, backend_status);
 sql_function!(pg_finfo_harca_load_model, harca_load_model, load_model);
@@ -37,7 +39,7 @@ fn backend_status(call: &mut Call<'_>) -> Datum {
 
 /// `harca.load_model() → text`: unlike a classification, an error when there is no model.
 fn load_model(call: &mut Call<'_>) -> Datum {
-    if !gucs::enabled() {
+    if !settings::enabled() {
         ErrorReport::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "model is switched off", "")
             .set_detail("pg_harca.enabled is off: the rules answer.")
             .set_hint("Set pg_harca.enabled to on.")
@@ -46,7 +48,7 @@ fn load_model(call: &mut Call<'_>) -> Datum {
     match backend::load() {
         Ok(name) => call.value(Value::Datum(name.datum())),
         Err(failure) => {
-            error::report(&failure).report(PgLogLevel::ERROR);
+            error_report::report(&failure).report(PgLogLevel::ERROR);
             call.null()
         }
     }

@@ -10,8 +10,8 @@ use harca_core::text::segment::{self, Cursor, Kind};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgMemoryContexts, varlena};
 
-use crate::call::{Call, Value, sql_function};
-use crate::text;
+use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::bridge::server_text;
 
 sql_function!(pg_finfo_harca_parser_start, harca_parser_start, start);
 sql_function!(pg_finfo_harca_parser_next, harca_parser_next, next);
@@ -77,13 +77,13 @@ impl Parser {
             unsafe { std::slice::from_raw_parts(self.source.cast::<u8>().add(self.read), self.length - self.read) };
         if rest.len() <= PIECE {
             self.read = self.length;
-            return text::to_utf8(rest, usize::MAX);
+            return server_text::to_utf8(rest, usize::MAX);
         }
         // SAFETY: walks whole characters inside the slice.
         let clipped = unsafe { pg_sys::pg_mbcliplen(rest.as_ptr().cast(), rest.len() as c_int, PIECE as c_int) };
         let clipped = &rest[..usize::try_from(clipped).unwrap_or(1).clamp(1, rest.len())];
         let end = match str::from_utf8(clipped) {
-            Ok(utf8) if text::server_is_utf8() => {
+            Ok(utf8) if server_text::server_is_utf8() => {
                 utf8.char_indices().rfind(|(_, c)| segment::is_separator(*c)).map(|(i, c)| i + c.len_utf8())
             }
             // In every other encoding a byte of an ASCII character is never part of another one.
@@ -91,7 +91,7 @@ impl Parser {
         }
         .unwrap_or(clipped.len());
         self.read += end;
-        text::to_utf8(&clipped[..end], usize::MAX)
+        server_text::to_utf8(&clipped[..end], usize::MAX)
     }
 }
 
@@ -118,10 +118,10 @@ fn next(call: &mut Call<'_>) -> Datum {
     // stays valid until `end`: it points into the parser, or into the memory context of the parse.
     unsafe {
         let Some((kind, word)) = (*parser.cast_mut_ptr::<Parser>()).next() else { return Datum::from(0) };
-        let (start, bytes) = if text::server_is_utf8() || word.is_ascii() {
+        let (start, bytes) = if server_text::server_is_utf8() || word.is_ascii() {
             (word.as_ptr(), word.len())
         } else {
-            let converted: *mut pg_sys::varlena = text::from_utf8(word).cast_mut_ptr();
+            let converted: *mut pg_sys::varlena = server_text::from_utf8(word).cast_mut_ptr();
             (varlena::vardata_any(converted).cast(), varlena::varsize_any_exhdr(converted))
         };
         *token.cast_mut_ptr::<*const c_char>() = start.cast();
@@ -143,7 +143,7 @@ fn end(call: &mut Call<'_>) -> Datum {
 fn quoted_phrases(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
     if let Some(query) = call.text(0) {
-        for (phrase, place) in phrase::quoted(&text::to_utf8(query.prefix(usize::MAX), usize::MAX)).zip(1..) {
+        for (phrase, place) in phrase::quoted(&server_text::to_utf8(query.prefix(usize::MAX), usize::MAX)).zip(1..) {
             rows.push([Value::Int(place), Value::Text(phrase)]);
         }
     }

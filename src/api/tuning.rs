@@ -7,8 +7,8 @@ use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::call::{Call, Value, sql_function};
-use crate::legs::{leg, method};
+use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::search::ranked_lists::{leg, method};
 
 sql_function!(pg_finfo_harca_weight_curve, harca_weight_curve, weight_curve);
 sql_function!(pg_finfo_harca_fit_weights, harca_fit_weights, fit_weights);

@@ -6,8 +6,8 @@ use harca_core::classify::classification::Classification;
 use harca_core::classify::rules;
 use harca_core::model::manifest::UNKNOWN;
 
-use crate::gucs;
-use crate::text::ServerName;
+use crate::bridge::server_text::ServerName;
+use crate::settings;
 
 /// An answer with the names it needs to be shown.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ impl Answer {
     /// Judged when the answer is given: the cache keeps what the model said, so that a change of the setting counts at
     /// once and costs no entry.
     pub fn query_type(&self) -> ServerName {
-        let label = self.classification.label_if_sure(gucs::min_confidence());
+        let label = self.classification.label_if_sure(settings::min_confidence());
         label.and_then(|i| self.names.server_labels.get(i)).copied().unwrap_or(self.names.unknown)
     }
 

@@ -7,7 +7,8 @@ use harca_core::watch::traffic::{Reason, Role, Tally};
 use super::answer::Answer;
 use super::entry::Entry;
 use super::{Backend, Chain, log};
-use crate::{gucs, text};
+use crate::bridge::server_text;
+use crate::settings;
 
 /// Queries on the way to their answers.
 pub struct Batch<'q> {
@@ -96,10 +97,11 @@ impl Backend {
             return true;
         };
         if work.begun == 0 {
-            let missing = work.missing.iter().map(|&(_, place)| text::to_utf8(batch.queries[place].bytes, batch.chars));
+            let missing =
+                work.missing.iter().map(|&(_, place)| server_text::to_utf8(batch.queries[place].bytes, batch.chars));
             let texts: Vec<_> = missing.collect();
             let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-            work.begun = classifier.begin_batch(&texts, gucs::batch_size());
+            work.begun = classifier.begin_batch(&texts, settings::batch_size());
         }
         match classifier.next_run() {
             Ok(Some(run)) => {

@@ -11,7 +11,9 @@ use harca_core::classify::classification::Classification;
 use harca_core::watch::traffic::{Arm, Claim, Health, Owner, Role, Tally};
 use pgrx::pg_sys;
 
-use crate::{gucs, init, shmem};
+use crate::process;
+use crate::settings;
+use crate::shared_memory;
 
 /// Answers after which a long statement adds what it has.
 const ADDED_AFTER: u32 = 1024;
@@ -31,7 +33,7 @@ impl Blocks {
         thread_local! {
             static OWN: OnceCell<Blocks> = const { OnceCell::new() };
         }
-        match shmem::attach() {
+        match shared_memory::attach() {
             Some(shared) => Self { arms: shared.arms(), healths: shared.healths() },
             None => OWN.with(|own| {
                 *own.get_or_init(|| Self {
@@ -90,7 +92,7 @@ impl Counting {
             if part.role == Role::Active
                 && let Some(health) = health
             {
-                health.add(part.tally.answers(), gucs::drift_window());
+                health.add(part.tally.answers(), settings::drift_window());
             }
             part.tally = Tally::default();
         }
@@ -102,7 +104,7 @@ impl Part {
         let known = self.arm.and_then(|claim| claim.used(who.now));
         known.or_else(|| {
             let owner = Owner {
-                database: init::database(),
+                database: process::database(),
                 role: self.role,
                 since: who.since,
                 model: who.model.into(),

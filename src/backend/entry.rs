@@ -14,8 +14,11 @@ use std::time::Duration;
 
 use super::answer::Names;
 use super::counting::{Blocks, Counting, Who};
+use crate::process;
+use crate::registry::preloaded_session;
 use crate::registry::{self, Model, Source};
-use crate::{gucs, init, preload, shmem};
+use crate::settings;
+use crate::shared_memory;
 
 /// Runs without an answer, one after the other, after which a model is left alone: a single query that it cannot take
 /// must not cost all others their model.
@@ -62,7 +65,7 @@ impl Entry {
     /// Whether it may be asked: it has not failed, or long enough ago, and the latency bound lets it.
     pub fn is_admitted(&mut self, now: i64) -> bool {
         if let Some(failure) = &self.failure {
-            if now.saturating_sub(failure.at) < gucs::retry_interval() {
+            if now.saturating_sub(failure.at) < settings::retry_interval() {
                 return false;
             }
             self.failure = None;
@@ -70,7 +73,9 @@ impl Entry {
         // What other sessions have found counts before this one has loaded it.
         self.claim_health(now);
         match self.health() {
-            Some(health) => health.breaker.is_closed() || health.breaker.admits(init::current_time(), &gucs::limits()),
+            Some(health) => {
+                health.breaker.is_closed() || health.breaker.admits(process::current_time(), &settings::limits())
+            }
             None => true,
         }
     }
@@ -91,13 +96,13 @@ impl Entry {
     /// As [`registry::open`].
     pub fn load(&mut self, secret: u64, features: &Rc<RefCell<FeatureCache>>, now: i64) -> Result<()> {
         self.claim_health(now);
-        let mut model = preload::take(&self.source).map_or_else(|| registry::open(&self.source), Ok)?;
+        let mut model = preloaded_session::take(&self.source).map_or_else(|| registry::open(&self.source), Ok)?;
         model.classifier.share_features(Rc::clone(features));
         let manifest = model.classifier.manifest();
         let name = registry::name(manifest);
         let identity = model.classifier.identity();
         self.names = Some(Rc::new(Names::new(&name, &manifest.labels)));
-        self.stats = shmem::attach().and_then(|shared| ModelStats::of(shared.models(), identity, &name));
+        self.stats = shared_memory::attach().and_then(|shared| ModelStats::of(shared.models(), identity, &name));
         self.seed = key::seed(secret, identity);
         self.model = Some(model);
         Ok(())
@@ -131,7 +136,7 @@ impl Entry {
     /// Frees the session.
     pub fn release(&mut self) {
         if let Some(model) = self.model.take() {
-            preload::release(model);
+            preloaded_session::release(model);
         }
     }
 
@@ -145,7 +150,7 @@ impl Entry {
     pub fn fail(&mut self, reason: Reason, error: &Error, now: i64) {
         self.claim_health(now);
         if let Some(health) = self.health.and_then(|claim| claim.used(now)) {
-            health.fail(reason, init::current_time());
+            health.fail(reason, process::current_time());
         }
         self.strikes += 1;
         if reason == Reason::Load || self.strikes >= STRIKES {
@@ -158,20 +163,20 @@ impl Entry {
     /// Counts a run that gave answers; what that has changed of the latency bound.
     pub fn ran(&mut self, role: Role, queries: usize, elapsed: Duration, since: i64) -> Option<Change> {
         self.strikes = 0;
-        let now = init::current_time();
-        if gucs::track_statistics() {
+        let now = process::current_time();
+        if settings::track_statistics() {
             if let Some(stats) = self.stats {
                 stats.record(queries, elapsed);
             }
             self.with_who(since, now, |counting, who| counting.record(role, queries, elapsed, who));
         }
         let per_query = elapsed / u32::try_from(queries.max(1)).unwrap_or(u32::MAX);
-        self.health.and_then(|claim| claim.used(now))?.breaker.record(now, per_query, &gucs::limits())
+        self.health.and_then(|claim| claim.used(now))?.breaker.record(now, per_query, &settings::limits())
     }
 
     /// Adds what was counted to what all backends share.
     pub fn add_counts(&mut self, since: i64) {
-        let now = init::current_time();
+        let now = process::current_time();
         if self.is_loaded() {
             self.claim_health(now);
         }
@@ -195,7 +200,7 @@ impl Entry {
     pub fn claim_health(&mut self, now: i64) {
         if self.health().is_none() {
             let owner = Owner {
-                database: init::database(),
+                database: process::database(),
                 role: Role::Active,
                 since: 0,
                 model: self.source.to_string(),

@@ -7,8 +7,9 @@ use harca_core::watch::traffic::Health;
 
 use super::entry::Entry;
 use super::{ACTIVE, Backend, CHALLENGER};
-use crate::text::ServerName;
-use crate::{gucs, registry};
+use crate::bridge::server_text::ServerName;
+use crate::registry;
+use crate::settings;
 
 /// The state of the active model in this backend.
 pub struct Status {
@@ -54,7 +55,7 @@ impl Backend {
     /// The models of the deployment; those that are asked are loaded.
     pub(super) fn parts(&mut self, now: i64) -> Vec<PartStatus> {
         self.entries.iter_mut().flatten().for_each(|entry| entry.claim_health(now));
-        let enabled = gucs::enabled();
+        let enabled = settings::enabled();
         for place in [ACTIVE, CHALLENGER] {
             if enabled && self.entries[place].as_mut().is_some_and(|entry| entry.is_admitted(now)) {
                 // What is wrong is remembered, and shown below.
@@ -81,7 +82,7 @@ impl Backend {
         let active = self.entries[ACTIVE].as_ref();
         let loaded = active.and_then(Entry::model).map(|model| model.classifier.manifest());
         let failure = active.and_then(Entry::failure);
-        let state = match (gucs::enabled(), loaded, failure) {
+        let state = match (settings::enabled(), loaded, failure) {
             (false, ..) => "off",
             (_, Some(_), _) => "ready",
             (_, _, Some(_)) => "failed",

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::varlena;
 
-use crate::text::to_utf8;
+use crate::bridge::server_text::to_utf8;
 
 /// The row of `harca.deployment`.
 pub struct Deployment {

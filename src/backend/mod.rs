@@ -9,6 +9,7 @@ mod answer;
 mod batch;
 mod counting;
 mod entry;
+pub mod query_log;
 mod status;
 
 use std::cell::RefCell;
@@ -33,11 +34,14 @@ use counting::{Counting, Pace, Who, class_in, places};
 use entry::Entry;
 pub use status::{PartStatus, Status};
 
-use crate::cache::{Cache, LocalUse};
+use crate::bridge::error_report;
+use crate::bridge::server_text::{self, ServerName, ServerText};
+use crate::process;
 use crate::registry::{self, Deployment, Source};
-use crate::shmem::Memory;
-use crate::text::{self, ServerName, ServerText};
-use crate::{error, gucs, init, query_log, shmem};
+use crate::settings;
+use crate::shared_memory;
+use crate::shared_memory::Memory;
+use crate::shared_memory::answer_cache::{Cache, LocalUse};
 
 thread_local! {
     // Never dropped: the runtime must not be torn down by an exit handler while PostgreSQL's own still run.
@@ -79,7 +83,7 @@ const CHALLENGER_CHAIN: Chain = &[(Role::Challenger, CHALLENGER), (Role::Active,
 
 /// Classifies one query.
 pub fn classify(query: ServerText) -> Answer {
-    let chars = gucs::max_query_chars();
+    let chars = settings::max_query_chars();
     let bytes = query.prefix(chars);
     with_backend(|backend, now| backend.classify(bytes, chars, now))
 }
@@ -88,7 +92,7 @@ pub fn classify(query: ServerText) -> Answer {
 ///
 /// Between two runs, where nothing is borrowed, a cancelled query ends.
 pub fn classify_batch(queries: &[ServerText]) -> Vec<Answer> {
-    let chars = gucs::max_query_chars();
+    let chars = settings::max_query_chars();
     let prefixes: Vec<_> = queries.iter().map(|q| q.prefix(chars)).collect();
     let mut batch = with_backend(|backend, now| backend.begin(&prefixes, chars, now));
     // The models stay what they are until all is answered: a change is seen by the next call.
@@ -158,7 +162,7 @@ pub fn memory() -> Memory {
 /// Runs `work` on the backend's state, after it has followed the settings and the deployment.
 fn with_backend<R>(work: impl FnOnce(&mut Backend, i64) -> R) -> R {
     // Reads tables, which may end in an error: not while the state is borrowed.
-    let deployment = registry::refresh(init::statement_time());
+    let deployment = registry::refresh(process::statement_time());
     with_state(|backend, now| {
         backend.follow_settings(deployment);
         work(backend, now)
@@ -170,12 +174,12 @@ fn with_backend<R>(work: impl FnOnce(&mut Backend, i64) -> R) -> R {
 fn with_state<R>(work: impl FnOnce(&mut Backend, i64) -> R) -> R {
     let (result, warnings) = BACKEND.with(|backend| {
         let backend = &mut *backend.borrow_mut();
-        let result = work(backend, init::statement_time());
+        let result = work(backend, process::statement_time());
         let none = backend.pending_warnings.is_empty();
         (result, if none { Vec::new() } else { std::mem::take(&mut backend.pending_warnings) })
     });
     for error in warnings {
-        error::report(&error).report(pgrx::PgLogLevel::WARNING);
+        error_report::report(&error).report(pgrx::PgLogLevel::WARNING);
     }
     result
 }
@@ -195,7 +199,12 @@ fn transaction_ended() {
 /// Logs the query, if it is one of those that are.
 fn log(bytes: &[u8], chars: usize, answer: &Answer) {
     if query_log::is_sampled() {
-        query_log::append(&text::to_utf8(bytes, chars), answer.label(), answer.classification(), &answer.names().text);
+        query_log::append(
+            &server_text::to_utf8(bytes, chars),
+            answer.label(),
+            answer.classification(),
+            &answer.names().text,
+        );
     }
 }
 
@@ -203,7 +212,7 @@ impl Backend {
     fn new() -> Self {
         counting::at_transaction_end();
         let cache = Cache::new();
-        let features = Rc::new(RefCell::new(FeatureCache::new(gucs::feature_cache_size(), cache.secret())));
+        let features = Rc::new(RefCell::new(FeatureCache::new(settings::feature_cache_size(), cache.secret())));
         Self {
             cache,
             features,
@@ -224,7 +233,7 @@ impl Backend {
 
     fn follow_settings(&mut self, deployment: Option<Deployment>) {
         self.cache.follow_settings();
-        self.features.borrow_mut().set_capacity(gucs::feature_cache_size());
+        self.features.borrow_mut().set_capacity(settings::feature_cache_size());
         let Some(deployment) = deployment else { return };
         self.add_counts();
         let mut former: Vec<Entry> = self.entries.iter_mut().filter_map(Option::take).collect();
@@ -299,7 +308,7 @@ impl Backend {
 
     /// Whether the model at this place is to be asked; its session is built if it is not there.
     fn is_ready(&mut self, place: usize, now: i64) -> bool {
-        if !gucs::enabled() {
+        if !settings::enabled() {
             return false;
         }
         let Some(entry) = &mut self.entries[place] else { return false };
@@ -362,7 +371,7 @@ impl Backend {
             return Some((answer, false));
         }
         let entry = self.entries[place].as_mut()?;
-        let text = text::to_utf8(bytes, chars);
+        let text = server_text::to_utf8(bytes, chars);
         let started = Instant::now();
         match entry.classifier()?.classify(&text) {
             Ok(answer) => {
@@ -384,7 +393,7 @@ impl Backend {
         let since = self.deployment.since;
         let Some(entry) = &mut self.entries[place] else { return };
         if entry.ran(role, queries, elapsed, since) == Some(Change::Opened) {
-            let bound = gucs::limits().latency.unwrap_or_default().as_secs_f64() * 1000.0;
+            let bound = settings::limits().latency.unwrap_or_default().as_secs_f64() * 1000.0;
             let error = Error::Latency { model: entry.source.to_string(), bound_ms: bound.to_string() };
             self.warn(&error);
         }
@@ -411,7 +420,7 @@ impl Backend {
     }
 
     fn tally(&mut self, place: usize, role: Role, count: impl FnOnce(&mut Tally)) {
-        if !gucs::track_statistics() {
+        if !settings::track_statistics() {
             return;
         }
         if let Some(entry) = &mut self.entries[place] {
@@ -426,14 +435,14 @@ impl Backend {
     fn add_counts(&mut self) {
         let since = self.deployment.since;
         self.entries.iter_mut().flatten().for_each(|entry| entry.add_counts(since));
-        let who = Who { model: rules::NAME, identity: "", since, now: init::current_time() };
+        let who = Who { model: rules::NAME, identity: "", since, now: process::current_time() };
         self.rules_counting.add(None, &who);
     }
 
     fn answer_by_rules(&mut self, bytes: &[u8], chars: usize) -> Answer {
         self.rule_answers += 1;
-        let classification = rules::classify(&text::to_utf8(bytes, chars));
-        if gucs::track_statistics() {
+        let classification = rules::classify(&server_text::to_utf8(bytes, chars));
+        if settings::track_statistics() {
             self.rules_counting.of(Role::Rules).count(&classification, true);
             self.pace.step();
         }
@@ -488,7 +497,7 @@ impl Backend {
     fn tell_memory(&mut self) {
         let memory = self.memory();
         if self.told != Some(memory)
-            && let Some(shared) = shmem::attach()
+            && let Some(shared) = shared_memory::attach()
         {
             shared.tell(memory);
             self.told = Some(memory);

@@ -13,7 +13,8 @@
 //! transaction's own changes: it needs no rights of the caller's, runs in parallel workers and on replicas, and sees in a
 //! REPEATABLE READ transaction what other sessions see.
 
-mod labelled;
+mod labelled_rows;
+pub mod preloaded_session;
 mod tables;
 
 use std::cell::Cell;
@@ -29,14 +30,14 @@ use harca_core::model::files::ModelFiles;
 use harca_core::model::manifest::Manifest;
 use harca_core::model::session::Runtime;
 
-use crate::gucs::{self, Executor};
+use crate::settings::{self, Executor};
 
-pub use labelled::labelled_rows;
+pub use labelled_rows::labelled_rows;
 pub use tables::announce_change;
 
 /// The model that travels inside the library, so that a fresh installation has no file to find.
-const BUILTIN_ONNX: &[u8] = include_bytes!("../models/query_type/model.onnx");
-const BUILTIN_MANIFEST: &str = include_str!("../models/query_type/manifest.json");
+const BUILTIN_ONNX: &[u8] = include_bytes!("../../models/query_type/model.onnx");
+const BUILTIN_MANIFEST: &str = include_str!("../../models/query_type/manifest.json");
 
 /// File name of the ONNX Runtime library that `make install` puts into the extension's folder. The version is pinned
 /// because later ones start threads (see `harca_core::model::session`).
@@ -62,7 +63,7 @@ impl Source {
     /// A model as `harca.deployment` names it.
     fn deployed(model: &str) -> Self {
         match model {
-            gucs::BUILTIN_MODEL => Self::Builtin,
+            settings::BUILTIN_MODEL => Self::Builtin,
             _ => Self::Registered { model: model.into(), identity: tables::identity(model).unwrap_or_default() },
         }
     }
@@ -70,7 +71,7 @@ impl Source {
     /// What tells it from every other one.
     pub fn identity(&self) -> &str {
         match self {
-            Self::Builtin => gucs::BUILTIN_MODEL,
+            Self::Builtin => settings::BUILTIN_MODEL,
             Self::Folder(folder) => folder,
             Self::Registered { identity, .. } => identity,
         }
@@ -135,9 +136,9 @@ impl Deployment {
     }
 
     fn current() -> Self {
-        let setting = gucs::model();
+        let setting = settings::model();
         match setting.as_str() {
-            gucs::ACTIVE_MODEL => tables::deployment().map_or_else(|| Self::of(Source::Builtin), Self::from_row),
+            settings::ACTIVE_MODEL => tables::deployment().map_or_else(|| Self::of(Source::Builtin), Self::from_row),
             _ => Self::of(chosen(&setting)),
         }
     }
@@ -165,14 +166,14 @@ impl Deployment {
 /// The model that `pg_harca.model` names, where that is not the registry.
 fn chosen(setting: &str) -> Source {
     match setting {
-        gucs::ACTIVE_MODEL | gucs::BUILTIN_MODEL => Source::Builtin,
+        settings::ACTIVE_MODEL | settings::BUILTIN_MODEL => Source::Builtin,
         _ => Source::Folder(setting.into()),
     }
 }
 
 /// What the postmaster, which has no database, takes for the active model.
 pub fn without_database() -> Source {
-    chosen(&gucs::model())
+    chosen(&settings::model())
 }
 
 /// The deployment, if it may have changed since the last call, and at the first one; `now` is the statement's time.
@@ -186,7 +187,7 @@ pub fn refresh(now: i64) -> Option<Deployment> {
     if STATEMENT.replace(now) != now {
         tables::accept_changes();
     }
-    let settings = Some(gucs::model_settings_version());
+    let settings = Some(settings::model_settings_version());
     if SETTINGS.get() == settings && !tables::is_changed() {
         return None;
     }
@@ -210,7 +211,7 @@ impl Model {
     /// Whether the settings still name the runtime that runs it.
     pub fn is_current(&self) -> bool {
         let runtime = !self.classifier.takes_runtime() || self.runtime_path == runtime_path();
-        self.executor == gucs::executor() && runtime
+        self.executor == settings::executor() && runtime
     }
 
     /// Frees the session. One that came from the postmaster is given back instead: the runtime must not take apart in one
@@ -237,7 +238,7 @@ pub fn open(source: &Source) -> Result<Model> {
 /// # Errors
 /// As [`ModelFiles::of_applicant`] and [`open`].
 pub fn try_out(manifest: &str, graph: Bytes) -> Result<Model> {
-    let files = ModelFiles::of_applicant(manifest, graph, gucs::max_model_bytes())?;
+    let files = ModelFiles::of_applicant(manifest, graph, settings::max_model_bytes())?;
     let source = Source::Registered { model: name(files.manifest()), identity: files.identity().into() };
     start(&source, &files)
 }
@@ -251,7 +252,7 @@ pub fn open_named(model: &str) -> Result<Model> {
 }
 
 fn start(source: &Source, files: &ModelFiles) -> Result<Model> {
-    let (executor, runtime_path) = (gucs::executor(), runtime_path());
+    let (executor, runtime_path) = (settings::executor(), runtime_path());
     let network = match executor {
         Executor::Auto => Classifier::by_network(files)?,
         Executor::OnnxRuntime => None,
@@ -276,7 +277,7 @@ pub fn name(manifest: &Manifest) -> String {
 
 /// Name and version of the built-in model.
 fn builtin_name() -> String {
-    Manifest::parse(BUILTIN_MANIFEST).map_or_else(|_| gucs::BUILTIN_MODEL.into(), |manifest| name(&manifest))
+    Manifest::parse(BUILTIN_MANIFEST).map_or_else(|_| settings::BUILTIN_MODEL.into(), |manifest| name(&manifest))
 }
 
 /// The manifest of the built-in model, and the bytes of its graph.
@@ -286,7 +287,7 @@ pub fn builtin() -> (&'static str, usize) {
 
 /// Where the runtime is looked for.
 pub fn runtime_path() -> PathBuf {
-    gucs::onnxruntime_path().map_or_else(|| extension_folder().join(RUNTIME_FILE), PathBuf::from)
+    settings::onnxruntime_path().map_or_else(|| extension_folder().join(RUNTIME_FILE), PathBuf::from)
 }
 
 /// The folder of a model: a bare name is one of the installed models.
@@ -297,5 +298,5 @@ fn model_folder(setting: &str) -> PathBuf {
 
 /// `pg_harca/` under the server's library directory.
 fn extension_folder() -> PathBuf {
-    crate::init::library_directory().join("pg_harca")
+    crate::process::library_directory().join("pg_harca")
 }

@@ -19,6 +19,10 @@
 //! each backend has a cache of its own (L1).
 #![allow(unsafe_code)]
 
+pub mod answer_cache;
+mod cache_file;
+pub mod cache_worker;
+
 use std::cell::Cell;
 use std::slice;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -28,7 +32,8 @@ use harca_core::watch::model_stats::ModelStats;
 use harca_core::watch::traffic::{Arm, Block, Health};
 use pgrx::{pg_guard, pg_sys};
 
-use crate::{dump, gucs, init};
+use crate::process;
+use crate::settings;
 
 /// What is counted.
 #[derive(Clone, Copy)]
@@ -134,7 +139,7 @@ impl Layout {
     fn wanted() -> Self {
         // SAFETY: reads a variable of the process.
         let slots = usize::try_from(unsafe { pg_sys::MaxBackends }).unwrap_or(0);
-        Self { slots, sets: Set::needed_for(gucs::cache_size()) }
+        Self { slots, sets: Set::needed_for(settings::cache_size()) }
     }
 
     fn head_bytes(&self) -> usize {
@@ -153,12 +158,12 @@ impl Layout {
         // SAFETY: by the contract; zeroed slots and blocks are valid as they are.
         unsafe {
             header.write(Header {
-                secret: secret.unwrap_or_else(init::random_secret),
+                secret: secret.unwrap_or_else(process::random_secret),
                 slots: self.slots,
                 sets: self.sets,
                 restored: AtomicU64::new(0),
                 base: Slot::default(),
-                reset_at: AtomicI64::new(init::current_time()),
+                reset_at: AtomicI64::new(process::current_time()),
                 unlogged: AtomicU64::new(0),
                 models: Default::default(),
             });
@@ -350,8 +355,8 @@ pub fn reserve() {
 
     #[pg_guard]
     unsafe extern "C-unwind" fn startup() {
-        let file = dump::read();
-        let former_run = file.as_deref().and_then(dump::check);
+        let file = cache_file::read();
+        let former_run = file.as_deref().and_then(cache_file::check);
         // SAFETY: the postmaster calls the hook alone, when it has made shared memory: no lock is needed (Windows, where
         // each backend calls it, is not supported). The size is the one that was requested, the memory is zeroed and
         // aligned to the cache line, and it is there as long as this process has it mapped.
@@ -367,7 +372,7 @@ pub fn reserve() {
             Shared::at(memory.cast(), sets)
         };
         if let Some(former_run) = former_run {
-            shared.header.restored.store(dump::restore(former_run, shared.cache()), Relaxed);
+            shared.header.restored.store(cache_file::restore(former_run, shared.cache()), Relaxed);
         }
         SHARED.set(Some(shared));
         if shared.has_cache() {
@@ -383,7 +388,7 @@ pub fn reserve() {
         if code == 0
             && let Some(shared) = SHARED.get()
         {
-            dump::try_write(shared.secret(), shared.cache());
+            cache_file::try_write(shared.secret(), shared.cache());
         }
     }
 

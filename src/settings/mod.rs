@@ -10,7 +10,7 @@ use std::time::Duration;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::{PostgresGucEnum, pg_guard, pg_sys};
 
-use crate::init;
+use crate::process;
 
 pub use models::*;
 
@@ -56,7 +56,7 @@ static MODEL_SETTINGS: AtomicU64 = AtomicU64::new(0);
 /// Defines every setting and reserves the prefix, so that a misspelt name is an error.
 pub fn define() {
     // The server refuses a setting that needs a restart from a library that came after the start.
-    let at_start = || if init::preloading() { GucContext::Postmaster } else { GucContext::Sighup };
+    let at_start = || if process::preloading() { GucContext::Postmaster } else { GucContext::Sighup };
     GucRegistry::define_bool_guc(
         c"pg_harca.enabled",
         c"Classifies queries with the model.",

@@ -7,14 +7,16 @@ use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, SignalWakeFlags
 use pgrx::pg_guard;
 use pgrx::pg_sys::{self, Datum};
 
-use crate::{dump, gucs, shmem};
+use crate::settings;
+use crate::shared_memory;
+use crate::shared_memory::cache_file;
 
 /// Seconds until a worker that has ended by an error is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(60);
 
 /// Registers the worker. To be called from `_PG_init` in the postmaster.
 pub fn register() {
-    if gucs::cache_size() == 0 {
+    if settings::cache_size() == 0 {
         return;
     }
     BackgroundWorkerBuilder::new("pg_harca cache dump")
@@ -31,11 +33,11 @@ pub fn register() {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_harca_dump_worker(_argument: Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
-    let Some(shared) = shmem::attach() else { return };
+    let Some(shared) = shared_memory::attach() else { return };
     let mut written_at = Instant::now();
     let mut written_changes = shared.changes();
     loop {
-        let interval = gucs::cache_dump_interval();
+        let interval = settings::cache_dump_interval();
         let rest = interval.map(|interval| interval.saturating_sub(written_at.elapsed()));
         // The postmaster writes the last dump, when nobody changes the cache any more.
         if !BackgroundWorker::wait_latch(rest) {
@@ -45,10 +47,10 @@ pub extern "C-unwind" fn pg_harca_dump_worker(_argument: Datum) {
             // SAFETY: the main loop of a worker may read the configuration anew.
             unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
         }
-        if gucs::cache_dump_interval().is_some_and(|interval| written_at.elapsed() >= interval) {
+        if settings::cache_dump_interval().is_some_and(|interval| written_at.elapsed() >= interval) {
             written_at = Instant::now();
             let changes = shared.changes();
-            if changes != written_changes && dump::try_write(shared.secret(), shared.cache()) {
+            if changes != written_changes && cache_file::try_write(shared.secret(), shared.cache()) {
                 written_changes = changes;
             }
         }

@@ -9,8 +9,10 @@ use harca_core::cache::shared::{Lookup, SharedCache, Stored};
 use harca_core::classify::classification::Classification;
 use harca_core::text::key::Key;
 
-use crate::shmem::{Event, Shared};
-use crate::{gucs, init, shmem};
+use crate::process;
+use crate::settings;
+use crate::shared_memory;
+use crate::shared_memory::{Event, Shared};
 
 /// The cache of one backend.
 pub struct Cache {
@@ -33,11 +35,11 @@ pub struct LocalUse {
 impl Cache {
     /// The shared cache, if the server has one, else an empty one of this backend.
     pub fn new() -> Self {
-        let shared = shmem::attach();
+        let shared = shared_memory::attach();
         Self {
-            secret: shared.map_or_else(init::random_secret, |shared| shared.secret()),
+            secret: shared.map_or_else(process::random_secret, |shared| shared.secret()),
             shared: shared.filter(Shared::has_cache).map(|shared| (shared, shared.cache())),
-            local: LocalCache::new(gucs::local_cache_size()),
+            local: LocalCache::new(settings::local_cache_size()),
             counters: Counters::default(),
         }
     }
@@ -49,13 +51,13 @@ impl Cache {
 
     /// Finds a live answer; `now` is in microseconds as of PostgreSQL.
     pub fn get(&mut self, key: Key, now: i64) -> Option<Classification> {
-        let ttl = gucs::cache_ttl_micros();
+        let ttl = settings::cache_ttl_micros();
         let Some((shared, cache)) = &self.shared else {
             return self.local.get(key, now, ttl);
         };
         match cache.get(key, now, ttl) {
             Lookup::Hit(answer) => {
-                if gucs::track_statistics() {
+                if settings::track_statistics() {
                     self.counters.hits += 1;
                     shared.count(Event::Hit);
                 }
@@ -85,7 +87,7 @@ impl Cache {
 
     /// Follows a change of `pg_harca.local_cache_size`.
     pub fn follow_settings(&mut self) {
-        self.local.set_capacity(gucs::local_cache_size());
+        self.local.set_capacity(settings::local_cache_size());
     }
 
     /// Forgets the answers that this backend keeps for itself, and gives their number.

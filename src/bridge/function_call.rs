@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use pgrx::{PgMemoryContexts, pg_sys, varlena};
 
-use crate::text::{self, ServerText};
+use crate::bridge::server_text::{self, ServerText};
 
 /// Exports a Rust function `fn(&mut Call) -> pg_sys::Datum` under the symbol that `sql/` names.
 macro_rules! sql_function {
@@ -25,7 +25,7 @@ macro_rules! sql_function {
         #[unsafe(no_mangle)]
         pub unsafe extern "C-unwind" fn $symbol(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
             // SAFETY: the function manager calls with a call frame that lives until we return.
-            let mut call = unsafe { crate::call::Call::new(fcinfo) };
+            let mut call = unsafe { crate::bridge::function_call::Call::new(fcinfo) };
             $body(&mut call)
         }
     };
@@ -104,8 +104,8 @@ impl Value<'_> {
         Some(match self {
             Self::Null => return None,
             Self::Datum(datum) => datum,
-            Self::Text(utf8) => text::from_utf8(utf8),
-            Self::Bytes(bytes) => text::from_bytes(bytes),
+            Self::Text(utf8) => server_text::from_utf8(utf8),
+            Self::Bytes(bytes) => server_text::from_bytes(bytes),
             Self::Int(n) => n.into(),
             Self::BigInt(n) => n.into(),
             Self::Real(x) => x.to_bits().into(),
@@ -117,7 +117,7 @@ impl Value<'_> {
                 array(numbers, pg_sys::INT8OID, size_of::<i64>() as i32, true, pg_sys::TYPALIGN_DOUBLE)
             }
             Self::Texts(texts) => {
-                let datums = texts.iter().map(|text| text::from_utf8(text)).collect();
+                let datums = texts.iter().map(|text| server_text::from_utf8(text)).collect();
                 array(datums, pg_sys::TEXTOID, -1, false, pg_sys::TYPALIGN_INT)
             }
             Self::Bool(yes) => yes.into(),

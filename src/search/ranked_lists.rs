@@ -4,7 +4,7 @@ use harca_core::search::fusion::{Method, Scale};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::call::Call;
+use crate::bridge::function_call::Call;
 
 /// Longest row id, in bytes; what a longer one has beyond is ignored.
 const MAX_ID_BYTES: usize = 4096;

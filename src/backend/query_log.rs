@@ -12,7 +12,9 @@ use std::path::PathBuf;
 use harca_core::classify::classification::Classification;
 use harca_core::watch::query_log::{QueryLog, Record};
 
-use crate::{gucs, init, shmem};
+use crate::process;
+use crate::settings;
+use crate::shared_memory;
 
 /// Relative to the data folder, which is the working folder of every server process.
 const FOLDER: &str = "pg_harca_queries";
@@ -31,19 +33,19 @@ thread_local! {
 
 /// The log of this database.
 pub fn open() -> QueryLog {
-    let folder = PathBuf::from(FOLDER).join(init::database().to_string());
-    QueryLog::new(folder, gucs::query_log_bytes())
+    let folder = PathBuf::from(FOLDER).join(process::database().to_string());
+    QueryLog::new(folder, settings::query_log_bytes())
 }
 
 /// Whether the query that was just answered is to be logged.
 pub fn is_sampled() -> bool {
-    let share = gucs::query_log_sample();
+    let share = settings::query_log_sample();
     share > 0.0 && (share >= 1.0 || random() < share)
 }
 
 /// Logs a query with what was answered; never fails.
 pub fn append(query: &str, label: &str, answer: &Classification, model: &str) {
-    let at = unix_micros(init::current_time());
+    let at = unix_micros(process::current_time());
     let record = Record {
         at,
         query: query.into(),
@@ -59,13 +61,13 @@ pub fn append(query: &str, label: &str, answer: &Classification, model: &str) {
         logged => logged,
     };
     if !logged.unwrap_or(false)
-        && let Some(shared) = shmem::attach()
+        && let Some(shared) = shared_memory::attach()
     {
         shared.count_unlogged();
     }
     if TIDIED.replace(at / DAY) != at / DAY {
         // What cannot be removed now is tried again by the next session, and tomorrow.
-        let _ = log.expire(at, gucs::query_log_retention());
+        let _ = log.expire(at, settings::query_log_retention());
     }
 }
 
@@ -87,7 +89,7 @@ pub fn timestamp(unix_micros: i64) -> i64 {
 fn random() -> f64 {
     let mut state = RANDOM.get();
     if state == 0 {
-        state = init::random_secret() | 1;
+        state = process::random_secret() | 1;
     }
     state ^= state >> 12;
     state ^= state << 25;

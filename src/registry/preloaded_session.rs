@@ -12,8 +12,9 @@ use harca_core::model::session::thread_count;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
+use crate::bridge::error_report;
 use crate::registry::{self, Model, Source};
-use crate::{error, gucs};
+use crate::settings;
 
 thread_local! {
     // Never dropped: no exit handler of the postmaster may take the runtime apart.
@@ -24,7 +25,7 @@ thread_local! {
 ///
 /// When it cannot be had, one line in the log says why, and each backend builds its own when it needs it.
 pub fn build() {
-    if !gucs::preload_session() || !gucs::enabled() {
+    if !settings::preload_session() || !settings::enabled() {
         return;
     }
     // The runtime is not even opened in a process that has other threads.
@@ -35,7 +36,7 @@ pub fn build() {
             INHERITED.with(|inherited| inherited.replace(Some(model)));
             return;
         }
-        Some(Err(failure)) => error::report(&failure),
+        Some(Err(failure)) => error_report::report(&failure),
         Some(Ok(_)) | None => ErrorReport::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             "session is not shared between backends",

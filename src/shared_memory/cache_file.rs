@@ -14,7 +14,7 @@ use harca_core::cache::shared::{SharedCache, Stored};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::gucs;
+use crate::settings;
 
 /// Relative to the data folder, which is the working folder of every server process.
 const FILE: &str = "pg_harca.cache";
@@ -23,11 +23,11 @@ const FILE: &str = "pg_harca.cache";
 const UNFINISHED_FILE: &str = "pg_harca.cache.tmp";
 
 /// A dump takes 64 bytes an entry.
-const MAX_BYTES: u64 = 64 * (gucs::MAX_CACHE_SIZE as u64 + 2);
+const MAX_BYTES: u64 = 64 * (settings::MAX_CACHE_SIZE as u64 + 2);
 
 /// The file that a former run has left, if there is one.
 pub fn read() -> Option<Vec<u8>> {
-    if gucs::cache_size() == 0 {
+    if settings::cache_size() == 0 {
         return None;
     }
     let read = || {

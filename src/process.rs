@@ -1,0 +1,57 @@
+//! What the server process lends to every room: its clocks, its secrets, its folders, the database it works for, and whether
+//! it is the postmaster loading libraries. It knows no other room.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use pgrx::pg_sys;
+
+/// Whether the postmaster is loading `shared_preload_libraries`.
+pub fn preloading() -> bool {
+    // SAFETY: reads a variable of the process.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// The server's directory of loadable libraries.
+pub fn library_directory() -> PathBuf {
+    // SAFETY: `pkglib_path` is a null-terminated string that the server sets before it loads any library.
+    let path = unsafe { CStr::from_ptr((&raw const pg_sys::pkglib_path).cast()) };
+    PathBuf::from(OsStr::from_bytes(path.to_bytes()))
+}
+
+/// The database that this backend is connected to, by the number that the server gives it.
+pub fn database() -> u32 {
+    // SAFETY: reads a variable that is fixed when the backend connects.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
+}
+
+/// When the running statement began, in microseconds; the clock of the cache, which costs no system call.
+pub fn statement_time() -> i64 {
+    // Declared here, as the binding of pgrx saves the state of the error handler, which costs more than the call.
+    unsafe extern "C" {
+        safe fn GetCurrentStatementStartTimestamp() -> pg_sys::TimestampTz;
+    }
+    GetCurrentStatementStartTimestamp()
+}
+
+/// The time now, in microseconds, on the same clock.
+pub fn current_time() -> i64 {
+    // SAFETY: asks the system's clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+/// A number that nobody outside this process can know.
+pub fn random_secret() -> u64 {
+    let mut secret = [0u8; 8];
+    // SAFETY: fills exactly the bytes of the array.
+    if !unsafe { pg_sys::pg_strong_random(secret.as_mut_ptr().cast(), secret.len()) } {
+        pgrx::ereport!(
+            ERROR,
+            pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            "could not generate a random secret for the cache"
+        );
+    }
+    u64::from_ne_bytes(secret)
+}
