@@ -7,7 +7,7 @@
 use pgrx::pg_guard;
 
 use crate::registry::preloaded_session;
-use crate::shared_memory::{self, cache_worker};
+use crate::shared_memory::{cache_worker, reserve};
 use crate::{process, settings};
 
 pgrx::pg_module_magic!(name, version);
@@ -16,7 +16,7 @@ pgrx::pg_module_magic!(name, version);
 extern "C-unwind" fn _PG_init() {
     settings::define();
     if process::preloading() {
-        shared_memory::reserve();
+        reserve::reserve();
         cache_worker::register();
         preloaded_session::build();
     }

@@ -4,8 +4,9 @@
 use pgrx::pg_sys::Datum;
 
 use crate::backend::{self, Answer};
-use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::bridge::function_call::{Call, sql_function};
 use crate::bridge::server_text::{ServerName, ServerText};
+use crate::bridge::value::Value;
 
 /// Elements of an array that are looked up together, as many as the model takes at once; it cuts them into runs, and a
 /// cancel is seen between two of these.

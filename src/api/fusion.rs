@@ -6,7 +6,8 @@ use harca_core::search::fusion;
 use harca_core::search::weighting::{self, Kind};
 use pgrx::pg_sys::Datum;
 
-use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::bridge::function_call::{Call, sql_function};
+use crate::bridge::value::Value;
 use crate::search::ranked_lists::{leg, method};
 
 sql_function!(pg_finfo_harca_fuse, harca_fuse, fuse);

@@ -1,12 +1,15 @@
-//! The functions that SQL sees; `sql/` declares them.
+//! The functions that SQL sees, a file for a subject; the file of `sql/` that declares them has its name, or names it.
+//!
+//! Promises: a function reads its arguments, asks a room below or the core, and gives the result; it holds no state.
+//! Uses: every room but [`init`](crate::init). Used by: PostgreSQL alone. The files never use each other.
 
+mod bm25;
 mod classify;
 mod fusion;
-mod model_stats;
 mod models;
 mod query_log;
-mod ranking;
-mod stats;
-mod status;
+mod session;
+mod statistics;
 mod text_search;
+mod traffic;
 mod tuning;

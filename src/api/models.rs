@@ -10,11 +10,10 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::bridge::error_report;
-use crate::bridge::function_call::{Call, Value, sql_function};
-use crate::bridge::server_text;
-use crate::registry::preloaded_session;
-use crate::registry::{self, Model};
+use crate::bridge::function_call::{Call, sql_function};
+use crate::bridge::value::Value;
+use crate::bridge::{error_report, server_text};
+use crate::registry::{self, Model, preloaded_session};
 use crate::settings;
 
 sql_function!(pg_finfo_harca_builtin_model, harca_builtin_model, builtin_model);

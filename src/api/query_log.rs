@@ -8,10 +8,9 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 use crate::backend::query_log;
-use crate::bridge::function_call::{Call, Value, sql_function};
-use crate::process;
-use crate::settings;
-use crate::shared_memory;
+use crate::bridge::function_call::{Call, sql_function};
+use crate::bridge::value::Value;
+use crate::{process, settings, shared_memory};
 
 sql_function!(pg_finfo_harca_logged_queries, harca_logged_queries, logged_queries);
 sql_function!(pg_finfo_harca_forget_queries, harca_forget_queries, forget_queries);

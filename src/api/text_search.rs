@@ -10,8 +10,9 @@ use harca_core::text::segment::{self, Cursor, Kind};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgMemoryContexts, varlena};
 
-use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::bridge::function_call::{Call, sql_function};
 use crate::bridge::server_text;
+use crate::bridge::value::Value;
 
 sql_function!(pg_finfo_harca_parser_start, harca_parser_start, start);
 sql_function!(pg_finfo_harca_parser_next, harca_parser_next, next);

@@ -7,7 +7,8 @@ use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::bridge::function_call::{Call, sql_function};
+use crate::bridge::value::Value;
 use crate::search::ranked_lists::{leg, method};
 
 sql_function!(pg_finfo_harca_weight_curve, harca_weight_curve, weight_curve);

@@ -6,7 +6,8 @@ use harca_core::watch::traffic::{Reason, Role, Tally};
 
 use super::answer::Answer;
 use super::entry::Entry;
-use super::{Backend, Chain, log};
+use super::query_log;
+use super::state::{Backend, Chain};
 use crate::bridge::server_text;
 use crate::settings;
 
@@ -173,7 +174,7 @@ impl Backend {
                     self.named(*place, *answer)
                 }
             };
-            log(query.bytes, chars, &answer);
+            query_log::sample(query.bytes, chars, &answer);
             answer
         };
         batch.queries.iter().map(answer).collect()

@@ -4,16 +4,14 @@
 
 use std::cell::OnceCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use harca_core::classify::classification::Classification;
 use harca_core::watch::traffic::{Arm, Claim, Health, Owner, Role, Tally};
 use pgrx::pg_sys;
 
-use crate::process;
-use crate::settings;
-use crate::shared_memory;
+use crate::{process, settings, shared_memory};
 
 /// Answers after which a long statement adds what it has.
 const ADDED_AFTER: u32 = 1024;
@@ -147,10 +145,12 @@ impl Pace {
     }
 }
 
-/// Has the server call `add` whenever a transaction ends, from the first call on.
-pub fn at_transaction_end() {
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    if !REGISTERED.swap(true, Relaxed) {
+/// What is to run whenever a transaction ends.
+static AT_END: OnceLock<fn()> = OnceLock::new();
+
+/// Has the server call `then` whenever a transaction ends, from the first call on.
+pub fn at_transaction_end(then: fn()) {
+    if AT_END.set(then).is_ok() {
         // SAFETY: registered once for the life of the process.
         unsafe { pg_sys::RegisterXactCallback(Some(transaction_ended), std::ptr::null_mut()) };
     }
@@ -165,8 +165,9 @@ unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _a
             | XACT_EVENT_ABORT
             | XACT_EVENT_PARALLEL_ABORT
             | XACT_EVENT_PREPARE
-    ) {
-        super::transaction_ended();
+    ) && let Some(then) = AT_END.get()
+    {
+        then();
     }
 }
 

@@ -14,11 +14,8 @@ use std::time::Duration;
 
 use super::answer::Names;
 use super::counting::{Blocks, Counting, Who};
-use crate::process;
-use crate::registry::preloaded_session;
-use crate::registry::{self, Model, Source};
-use crate::settings;
-use crate::shared_memory;
+use crate::registry::{self, Model, Source, preloaded_session};
+use crate::{process, settings, shared_memory};
 
 /// Runs without an answer, one after the other, after which a model is left alone: a single query that it cannot take
 /// must not cost all others their model.

@@ -9,12 +9,11 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
-use harca_core::classify::classification::Classification;
 use harca_core::watch::query_log::{QueryLog, Record};
 
-use crate::process;
-use crate::settings;
-use crate::shared_memory;
+use super::answer::Answer;
+use crate::bridge::server_text;
+use crate::{process, settings, shared_memory};
 
 /// Relative to the data folder, which is the working folder of every server process.
 const FOLDER: &str = "pg_harca_queries";
@@ -37,22 +36,27 @@ pub fn open() -> QueryLog {
     QueryLog::new(folder, settings::query_log_bytes())
 }
 
-/// Whether the query that was just answered is to be logged.
-pub fn is_sampled() -> bool {
+/// Logs a query that was just answered, if it is one of those that are; never fails.
+pub(super) fn sample(query: &[u8], chars: usize, answer: &Answer) {
+    if is_sampled() {
+        append(&server_text::to_utf8(query, chars), answer);
+    }
+}
+
+fn is_sampled() -> bool {
     let share = settings::query_log_sample();
     share > 0.0 && (share >= 1.0 || random() < share)
 }
 
-/// Logs a query with what was answered; never fails.
-pub fn append(query: &str, label: &str, answer: &Classification, model: &str) {
+fn append(query: &str, answer: &Answer) {
     let at = unix_micros(process::current_time());
     let record = Record {
         at,
         query: query.into(),
-        label: label.into(),
-        confidence: answer.confidence,
-        language: answer.language.code().into(),
-        model: model.into(),
+        label: answer.label().into(),
+        confidence: answer.classification().confidence,
+        language: answer.classification().language.code().into(),
+        model: answer.names().text.clone(),
     };
     let log = open();
     let logged = match log.append(&record) {

@@ -6,10 +6,9 @@ use harca_core::model::session::{self, Runtime};
 use harca_core::watch::traffic::Health;
 
 use super::entry::Entry;
-use super::{ACTIVE, Backend, CHALLENGER};
+use super::state::{ACTIVE, Backend, CHALLENGER};
 use crate::bridge::server_text::ServerName;
-use crate::registry;
-use crate::settings;
+use crate::{registry, settings};
 
 /// The state of the active model in this backend.
 pub struct Status {

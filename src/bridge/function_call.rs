@@ -8,7 +8,9 @@ use std::marker::PhantomData;
 
 use pgrx::{PgMemoryContexts, pg_sys, varlena};
 
-use crate::bridge::server_text::{self, ServerText};
+use super::result_rows::Rows;
+use super::server_text::ServerText;
+use super::value::{Value, columns};
 
 /// Exports a Rust function `fn(&mut Call) -> pg_sys::Datum` under the symbol that `sql/` names.
 macro_rules! sql_function {
@@ -36,140 +38,6 @@ pub(crate) use sql_function;
 pub struct Call<'fc> {
     fcinfo: pg_sys::FunctionCallInfo,
     lifetime: PhantomData<&'fc mut ()>,
-}
-
-/// A value on its way into a row.
-#[derive(Clone, Copy)]
-pub enum Value<'a> {
-    /// SQL null.
-    Null,
-    /// A datum of the column's type.
-    Datum(pg_sys::Datum),
-    /// `text`, from UTF-8.
-    Text(&'a str),
-    /// `text`, from bytes in the server's encoding.
-    Bytes(&'a [u8]),
-    /// `integer`.
-    Int(i32),
-    /// `bigint`.
-    BigInt(i64),
-    /// `real`.
-    Real(f32),
-    /// `double precision`.
-    Double(f64),
-    /// `real[]`.
-    Reals(&'a [f32]),
-    /// `double precision[]`.
-    Doubles(&'a [f64]),
-    /// `bigint[]`.
-    BigInts(&'a [u64]),
-    /// `text[]`, from UTF-8.
-    Texts(&'a [String]),
-    /// `boolean`.
-    Bool(bool),
-}
-
-impl<T: Into<Self>> From<Option<T>> for Value<'_> {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-
-impl From<f64> for Value<'_> {
-    fn from(value: f64) -> Self {
-        Self::Double(value)
-    }
-}
-
-impl From<u32> for Value<'_> {
-    fn from(value: u32) -> Self {
-        Self::Int(i32::try_from(value).unwrap_or(i32::MAX))
-    }
-}
-
-impl From<u64> for Value<'_> {
-    fn from(value: u64) -> Self {
-        Self::BigInt(i64::try_from(value).unwrap_or(i64::MAX))
-    }
-}
-
-impl<'a> From<&'a str> for Value<'a> {
-    fn from(value: &'a str) -> Self {
-        Self::Text(value)
-    }
-}
-
-impl Value<'_> {
-    fn into_datum(self) -> Option<pg_sys::Datum> {
-        Some(match self {
-            Self::Null => return None,
-            Self::Datum(datum) => datum,
-            Self::Text(utf8) => server_text::from_utf8(utf8),
-            Self::Bytes(bytes) => server_text::from_bytes(bytes),
-            Self::Int(n) => n.into(),
-            Self::BigInt(n) => n.into(),
-            Self::Real(x) => x.to_bits().into(),
-            Self::Double(x) => x.to_bits().into(),
-            Self::Reals(xs) => real_array(xs),
-            Self::Doubles(xs) => double_array(xs),
-            Self::BigInts(ns) => {
-                let numbers = ns.iter().map(|n| i64::try_from(*n).unwrap_or(i64::MAX).into()).collect();
-                array(numbers, pg_sys::INT8OID, size_of::<i64>() as i32, true, pg_sys::TYPALIGN_DOUBLE)
-            }
-            Self::Texts(texts) => {
-                let datums = texts.iter().map(|text| server_text::from_utf8(text)).collect();
-                array(datums, pg_sys::TEXTOID, -1, false, pg_sys::TYPALIGN_INT)
-            }
-            Self::Bool(yes) => yes.into(),
-        })
-    }
-}
-
-fn real_array(values: &[f32]) -> pg_sys::Datum {
-    let mut datums = [pg_sys::Datum::null(); harca_core::model::manifest::MAX_LABELS];
-    let count = values.len().min(datums.len());
-    for (datum, value) in datums.iter_mut().zip(values) {
-        *datum = value.to_bits().into();
-    }
-    // SAFETY: `count` elements of a 4-byte type passed by value; the array is a fresh allocation.
-    unsafe {
-        pg_sys::construct_array(
-            datums.as_mut_ptr(),
-            count as i32,
-            pg_sys::FLOAT4OID,
-            size_of::<f32>() as i32,
-            true,
-            pg_sys::TYPALIGN_INT as std::ffi::c_char,
-        )
-    }
-    .into()
-}
-
-fn double_array(values: &[f64]) -> pg_sys::Datum {
-    let datums = values.iter().map(|value| value.to_bits().into()).collect();
-    array(datums, pg_sys::FLOAT8OID, size_of::<f64>() as i32, true, pg_sys::TYPALIGN_DOUBLE)
-}
-
-/// An array of elements of a type with this size (-1: variable), passing and alignment, as `pg_type` has them.
-fn array(
-    mut elements: Vec<pg_sys::Datum>,
-    element: pg_sys::Oid,
-    size: i32,
-    by_value: bool,
-    align: u8,
-) -> pg_sys::Datum {
-    // SAFETY: as many elements as there are, of the type that the caller names; the array is a fresh allocation.
-    unsafe {
-        pg_sys::construct_array(
-            elements.as_mut_ptr(),
-            elements.len() as i32,
-            element,
-            size,
-            by_value,
-            align as std::ffi::c_char,
-        )
-    }
-    .into()
 }
 
 impl<'fc> Call<'fc> {
@@ -304,17 +172,8 @@ impl<'fc> Call<'fc> {
 
     /// Starts a set of rows, which the server keeps and spills to disk as `work_mem` says.
     pub fn rows(&mut self) -> Rows<'fc> {
-        // SAFETY: reports an error when the caller cannot take a set; else sets up `resultinfo` as read below.
-        unsafe {
-            pg_sys::InitMaterializedSRF(self.fcinfo, 0);
-            let info = (*self.fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
-            Rows {
-                store: (*info).setResult,
-                descriptor: (*info).setDesc,
-                memory: PgMemoryContexts::new("pg_harca rows"),
-                lifetime: PhantomData,
-            }
-        }
+        // SAFETY: by the contract of `new`.
+        unsafe { Rows::begin(self.fcinfo) }
     }
 
     /// Looked up once per call site and kept with it.
@@ -334,11 +193,6 @@ impl<'fc> Call<'fc> {
             (*flinfo).fn_extra.cast()
         }
     }
-}
-
-fn columns<const N: usize>(values: [Value<'_>; N]) -> ([pg_sys::Datum; N], [bool; N]) {
-    let datums = values.map(Value::into_datum);
-    (datums.map(|d| d.unwrap_or_else(pg_sys::Datum::null)), datums.map(|d| d.is_none()))
 }
 
 /// The elements of an array argument.
@@ -365,43 +219,5 @@ impl Elements<'_> {
     pub fn texts(self) -> impl Iterator<Item = Option<ServerText>> {
         // SAFETY: the caller vouches for the element type, and elements live inside the array.
         self.map(|element| element.map(|datum| unsafe { ServerText::new(datum) }))
-    }
-}
-
-/// The rows of a set-returning function.
-pub struct Rows<'fc> {
-    store: *mut pg_sys::Tuplestorestate,
-    descriptor: pg_sys::TupleDesc,
-    /// What a batch of rows allocates on its way into the store.
-    memory: PgMemoryContexts,
-    lifetime: PhantomData<&'fc ()>,
-}
-
-impl Rows<'_> {
-    /// Adds a row.
-    pub fn push<const N: usize>(&mut self, values: [Value<'_>; N]) {
-        let (store, descriptor) = (self.store, self.descriptor);
-        // SAFETY: store and descriptor were set up for this call; the number of columns is checked; the store copies.
-        unsafe {
-            assert_eq!((*descriptor).natts as usize, N, "columns of the declared result type");
-            self.memory.switch_to(|_| {
-                let (mut datums, mut nulls) = columns(values);
-                pg_sys::tuplestore_putvalues(store, descriptor, datums.as_mut_ptr(), nulls.as_mut_ptr());
-            });
-        }
-    }
-
-    /// Runs `work` with its allocations in the batch's memory, and frees them and those of the batch's rows after it.
-    ///
-    /// Between batches a cancelled query ends here.
-    pub fn batch<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
-        pg_sys::check_for_interrupts!();
-        let context = self.memory.value();
-        // SAFETY: the context is ours and lives until `self` goes; nothing allocated in it is kept past the batch.
-        unsafe {
-            let result = PgMemoryContexts::For(context).switch_to(|_| work(self));
-            pg_sys::MemoryContextReset(context);
-            result
-        }
     }
 }

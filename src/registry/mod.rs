@@ -12,6 +12,16 @@
 //! The tables are read as the server reads its catalogs, by a scan with a snapshot of the latest committed state and the
 //! transaction's own changes: it needs no rights of the caller's, runs in parallel workers and on replicas, and sees in a
 //! REPEATABLE READ transaction what other sessions see.
+//!
+//! # The room
+//!
+//! Promises: finding a model needs no right of the caller's and no SPI. Only `labelled_rows` runs SQL, the caller's own.
+//! Uses: [`settings`], [`bridge`](crate::bridge), [`process`](crate::process). Used by: [`backend`](crate::backend),
+//! [`api`](crate::api), [`init`](crate::init).
+//!
+//! - `tables`: the tables of the registry as a backend reads them.
+//! - [`preloaded_session`]: the session that the postmaster builds for all backends.
+//! - `labelled_rows`: labelled queries for an evaluation.
 
 mod labelled_rows;
 pub mod preloaded_session;

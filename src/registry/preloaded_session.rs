@@ -12,8 +12,8 @@ use harca_core::model::session::thread_count;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
+use super::{Model, Source, open, without_database};
 use crate::bridge::error_report;
-use crate::registry::{self, Model, Source};
 use crate::settings;
 
 thread_local! {
@@ -30,7 +30,7 @@ pub fn build() {
     }
     // The runtime is not even opened in a process that has other threads.
     let former = thread_count();
-    let opened = (former == Some(1)).then(|| registry::open(&registry::without_database()));
+    let opened = (former == Some(1)).then(|| open(&without_database()));
     let report = match opened {
         Some(Ok(model)) if thread_count() == former => {
             INHERITED.with(|inherited| inherited.replace(Some(model)));

@@ -1,5 +1,4 @@
-//! Settings of the registry of models: what may be registered and activated, what a model may cost, drift, and the log of
-//! queries.
+//! Settings of the registry of models: what may be registered and activated, and what a model may cost.
 
 use std::time::Duration;
 
@@ -12,10 +11,6 @@ static MAX_LATENCY_RATIO: GucSetting<f64> = GucSetting::<f64>::new(10.0);
 static MAX_LATENCY: GucSetting<f64> = GucSetting::<f64>::new(10.0);
 static LATENCY_WINDOW: GucSetting<i32> = GucSetting::<i32>::new(10);
 static RETRY_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(60);
-static DRIFT_WINDOW: GucSetting<i32> = GucSetting::<i32>::new(10_000);
-static QUERY_LOG_SAMPLE: GucSetting<f64> = GucSetting::<f64>::new(0.0);
-static QUERY_LOG_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7);
-static QUERY_LOG_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
 
 /// Defines them.
 pub(super) fn define() {
@@ -80,46 +75,6 @@ pub(super) fn define() {
         GucContext::Sighup,
         GucFlags::UNIT_S,
     );
-    GucRegistry::define_int_guc(
-        c"pg_harca.drift_window",
-        c"Answers of a window by which drift is seen.",
-        c"The first window of a model is the reference, unless harca.set_drift_reference() has set one.",
-        &DRIFT_WINDOW,
-        500,
-        i32::MAX,
-        GucContext::Sighup,
-        GucFlags::default(),
-    );
-    GucRegistry::define_float_guc(
-        c"pg_harca.query_log_sample",
-        c"Share of the queries that are logged with their text.",
-        c"From 0, none, to 1, all.",
-        &QUERY_LOG_SAMPLE,
-        0.0,
-        1.0,
-        GucContext::Suset,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"pg_harca.query_log_retention",
-        c"Days before today whose logged queries are kept.",
-        c"0 keeps those of today alone.",
-        &QUERY_LOG_RETENTION,
-        0,
-        3650,
-        GucContext::Sighup,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"pg_harca.query_log_size",
-        c"Most that is logged in a day in each database.",
-        c"What comes after is not logged, and counted.",
-        &QUERY_LOG_SIZE,
-        1,
-        1024 * 1024,
-        GucContext::Sighup,
-        GucFlags::UNIT_MB,
-    );
 }
 
 /// Largest graph that can be registered, in bytes.
@@ -140,24 +95,4 @@ pub fn limits() -> Limits {
 /// How long a model that has failed is left alone, in microseconds.
 pub fn retry_interval() -> i64 {
     i64::from(RETRY_INTERVAL.get()) * 1_000_000
-}
-
-/// Answers of a window by which drift is seen.
-pub fn drift_window() -> u64 {
-    u64::try_from(DRIFT_WINDOW.get()).unwrap_or(10_000)
-}
-
-/// Share of the queries that are logged.
-pub fn query_log_sample() -> f64 {
-    QUERY_LOG_SAMPLE.get()
-}
-
-/// Days whose logged queries are kept beside today's.
-pub fn query_log_retention() -> u32 {
-    u32::try_from(QUERY_LOG_RETENTION.get()).unwrap_or(0)
-}
-
-/// Most bytes that are logged in a day in each database.
-pub fn query_log_bytes() -> u64 {
-    (1 << 20) * u64::try_from(QUERY_LOG_SIZE.get()).unwrap_or(0)
 }

@@ -9,10 +9,8 @@ use harca_core::cache::shared::{Lookup, SharedCache, Stored};
 use harca_core::classify::classification::Classification;
 use harca_core::text::key::Key;
 
-use crate::process;
-use crate::settings;
-use crate::shared_memory;
-use crate::shared_memory::{Event, Shared};
+use super::{Event, Shared, attach};
+use crate::{process, settings};
 
 /// The cache of one backend.
 pub struct Cache {
@@ -35,7 +33,7 @@ pub struct LocalUse {
 impl Cache {
     /// The shared cache, if the server has one, else an empty one of this backend.
     pub fn new() -> Self {
-        let shared = shared_memory::attach();
+        let shared = attach();
         Self {
             secret: shared.map_or_else(process::random_secret, |shared| shared.secret()),
             shared: shared.filter(Shared::has_cache).map(|shared| (shared, shared.cache())),

@@ -7,9 +7,8 @@ use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, SignalWakeFlags
 use pgrx::pg_guard;
 use pgrx::pg_sys::{self, Datum};
 
+use super::{attach, cache_file};
 use crate::settings;
-use crate::shared_memory;
-use crate::shared_memory::cache_file;
 
 /// Seconds until a worker that has ended by an error is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(60);
@@ -33,7 +32,7 @@ pub fn register() {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_harca_dump_worker(_argument: Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
-    let Some(shared) = shared_memory::attach() else { return };
+    let Some(shared) = attach() else { return };
     let mut written_at = Instant::now();
     let mut written_changes = shared.changes();
     loop {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_void};
 use std::ptr;
 
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
-use pgrx::{PgLogLevel, PgSqlErrorCode, PgTryBuilder};
+use pgrx::{PgLogLevel, PgSqlErrorCode, PgTryBuilder, pg_guard};
 
 use super::*;
 

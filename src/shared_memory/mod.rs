@@ -17,11 +17,32 @@
 //! its address. Without, on PostgreSQL 17 and later, the first backend makes it in the registry of dynamic shared memory
 //! (`storage/dsm_registry.h`), under the registry's own lock, and it stays until the server stops. Else there is none, and
 //! each backend has a cache of its own (L1).
+//!
+//! # The room
+//!
+//! Promises: a process that cannot have shared memory works all the same; nothing that lies here raises an error or waits.
+//! Uses: [`settings`], [`bridge`](crate::bridge), [`process`]. Used by: [`backend`](crate::backend), [`api`](crate::api),
+//! [`init`](crate::init).
+//!
+//! - [`reserve`]: the memory of a preloaded library; `dynamic`: that of one which is not.
+//! - [`answer_cache`]: the cache of answers as a backend sees it.
+//! - [`cache_file`]: the shared cache in a file, over a restart; [`cache_worker`] writes it while the server runs.
 #![allow(unsafe_code)]
 
 pub mod answer_cache;
 mod cache_file;
 pub mod cache_worker;
+#[cfg(any(feature = "pg17", feature = "pg18"))]
+mod dynamic;
+
+#[cfg(not(any(feature = "pg17", feature = "pg18")))]
+mod dynamic {
+    /// Before PostgreSQL 17 there is no shared memory for a library that was not preloaded.
+    pub fn attach() -> Option<super::Shared> {
+        None
+    }
+}
+pub mod reserve;
 
 use std::cell::Cell;
 use std::slice;
@@ -30,10 +51,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use harca_core::cache::shared::{Set, SharedCache};
 use harca_core::watch::model_stats::ModelStats;
 use harca_core::watch::traffic::{Arm, Block, Health};
-use pgrx::{pg_guard, pg_sys};
+use pgrx::pg_sys;
 
-use crate::process;
-use crate::settings;
+use crate::{process, settings};
 
 /// What is counted.
 #[derive(Clone, Copy)]
@@ -335,79 +355,4 @@ fn process_number() -> Option<usize> {
     #[cfg(any(feature = "pg17", feature = "pg18"))]
     let number = unsafe { pg_sys::MyProcNumber };
     usize::try_from(number).ok()
-}
-
-/// Reserves the memory. To be called from `_PG_init` in the postmaster.
-pub fn reserve() {
-    static mut FORMER_REQUEST: pg_sys::shmem_request_hook_type = None;
-    static mut FORMER_STARTUP: pg_sys::shmem_startup_hook_type = None;
-
-    #[pg_guard]
-    unsafe extern "C-unwind" fn request() {
-        // SAFETY: the postmaster calls the hook once, before it makes shared memory; a former hook is to be called too.
-        unsafe {
-            if let Some(former) = FORMER_REQUEST {
-                former();
-            }
-            pg_sys::RequestAddinShmemSpace(Layout::wanted().bytes());
-        }
-    }
-
-    #[pg_guard]
-    unsafe extern "C-unwind" fn startup() {
-        let file = cache_file::read();
-        let former_run = file.as_deref().and_then(cache_file::check);
-        // SAFETY: the postmaster calls the hook alone, when it has made shared memory: no lock is needed (Windows, where
-        // each backend calls it, is not supported). The size is the one that was requested, the memory is zeroed and
-        // aligned to the cache line, and it is there as long as this process has it mapped.
-        let shared = unsafe {
-            if let Some(former) = FORMER_STARTUP {
-                former();
-            }
-            let layout = Layout::wanted();
-            let mut found = false;
-            let memory = pg_sys::ShmemInitStruct(c"pg_harca".as_ptr(), layout.bytes(), &mut found);
-            let sets = memory.byte_add(layout.head_bytes()).cast();
-            layout.write_header(memory.cast(), former_run.map(|dump| dump.secret()));
-            Shared::at(memory.cast(), sets)
-        };
-        if let Some(former_run) = former_run {
-            shared.header.restored.store(cache_file::restore(former_run, shared.cache()), Relaxed);
-        }
-        SHARED.set(Some(shared));
-        if shared.has_cache() {
-            // SAFETY: the postmaster runs it before it detaches from shared memory, and forgets it when a crash makes it
-            // take the memory apart.
-            unsafe { pg_sys::on_shmem_exit(Some(shut_down), pg_sys::Datum::null()) };
-        }
-    }
-
-    #[pg_guard]
-    unsafe extern "C-unwind" fn shut_down(code: std::ffi::c_int, _argument: pg_sys::Datum) {
-        // As pg_stat_statements: what a crash has left is not to be trusted.
-        if code == 0
-            && let Some(shared) = SHARED.get()
-        {
-            cache_file::try_write(shared.secret(), shared.cache());
-        }
-    }
-
-    // SAFETY: the postmaster is alone while it loads libraries, and does so once.
-    unsafe {
-        FORMER_REQUEST = pg_sys::shmem_request_hook;
-        pg_sys::shmem_request_hook = Some(request);
-        FORMER_STARTUP = pg_sys::shmem_startup_hook;
-        pg_sys::shmem_startup_hook = Some(startup);
-    }
-}
-
-#[cfg(any(feature = "pg17", feature = "pg18"))]
-mod dynamic;
-
-#[cfg(not(any(feature = "pg17", feature = "pg18")))]
-mod dynamic {
-    /// Before PostgreSQL 17 there is no shared memory for a library that was not preloaded.
-    pub fn attach() -> Option<super::Shared> {
-        None
-    }
 }

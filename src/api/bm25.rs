@@ -7,8 +7,9 @@ use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::bridge::function_call::{Call, sql_function};
 use crate::bridge::server_text::ServerText;
+use crate::bridge::value::Value;
 
 sql_function!(pg_finfo_harca_bm25, harca_bm25, bm25);
 sql_function!(pg_finfo_harca_bm25_query, harca_bm25_query, bm25_query);

@@ -7,7 +7,8 @@ use harca_core::watch::traffic::{Answers, Block, CLASSES, Health, Reason};
 use pgrx::pg_sys::Datum;
 
 use crate::backend::{self, Blocks};
-use crate::bridge::function_call::{Call, Value, sql_function};
+use crate::bridge::function_call::{Call, sql_function};
+use crate::bridge::value::Value;
 use crate::process;
 
 sql_function!(pg_finfo_harca_model_counts, harca_model_counts, model_counts);

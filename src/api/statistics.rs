@@ -6,11 +6,10 @@ use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::backend;
-use crate::bridge::function_call::{Call, Value, sql_function};
-use crate::process;
-use crate::settings;
+use crate::bridge::function_call::{Call, sql_function};
+use crate::bridge::value::Value;
 use crate::shared_memory::{self, Event};
+use crate::{backend, process, settings};
 
 sql_function!(pg_finfo_harca_cache_statistics, harca_cache_statistics, cache_statistics);
 sql_function!(pg_finfo_harca_inference_statistics, harca_inference_statistics, inference_statistics);

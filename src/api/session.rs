@@ -5,10 +5,10 @@ use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::backend;
 use crate::bridge::error_report;
-use crate::bridge::function_call::{Call, Value, sql_function};
-use crate::settings;
+use crate::bridge::function_call::{Call, sql_function};
+use crate::bridge::value::Value;
+use crate::{backend, settings};
 
 sql_function!(pg_finfo_harca_backend_status, harca_backend_status, backend_status);
 sql_function!(pg_finfo_harca_load_model, harca_load_model, load_model);
