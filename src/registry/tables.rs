@@ -20,7 +20,7 @@ pub struct Deployment {
     pub changed_at: i64,
 }
 
-/// Columns of `harca.deployment`, from 0, in the order of `sql/models.sql`.
+/// Columns of `harca.deployment`, from 0, in the order of `sql/models/registry.sql`.
 mod deployment_column {
     pub const ACTIVE: usize = 1;
     pub const PREVIOUS: usize = 2;
@@ -166,8 +166,8 @@ impl Row<'_> {
     /// The bytes of a value of a type of variable length.
     fn bytes(&self, column: usize) -> Option<Vec<u8>> {
         let datum = self.value(column)?;
-        // SAFETY: the columns that are asked for have such a type in `sql/models.sql`. A value that is compressed or out of
-        // line is fetched under the snapshot of the scan and freed again, as it may have the size of a model.
+        // SAFETY: the columns that are asked for have such a type in `sql/models/registry.sql`. A value that is compressed
+        // or out of line is fetched under the snapshot of the scan and freed again, as it may have the size of a model.
         unsafe {
             let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
             let plain = pg_sys::pg_detoast_datum_packed(stored);
