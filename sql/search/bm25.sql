@@ -23,10 +23,3 @@ CREATE FUNCTION harca.bm25_bound(query bytea) RETURNS double precision
     AS 'MODULE_PATHNAME', 'harca_bm25_bound';
 COMMENT ON FUNCTION harca.bm25_bound(bytea) IS
 'What no document''s score for the query exceeds: the sum of the weights of its words';
-
-CREATE FUNCTION harca.candidate_units(documents bigint[], total bigint, most bigint)
-    RETURNS TABLE (first integer, second integer)
-    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10
-    AS 'MODULE_PATHNAME', 'harca_candidate_units';
-COMMENT ON FUNCTION harca.candidate_units(bigint[], bigint, bigint) IS
-'Which words a search looks up, by how many documents have each, how many there are, and how many may be looked at (null: all of them): places of words, from 1; with a second one, only documents that have both';

@@ -101,20 +101,6 @@ CROSS JOIN LATERAL harca.table_activity(t.relation) AS a;
 COMMENT ON VIEW harca.stat_search_target IS
 'How old the statistics of the search targets are. State: "fresh"; "stale", when more than a tenth of the documents and 50 have changed since; "never built"; "changes were forgotten", after a crash, an upgrade or a reset of PostgreSQL''s statistics; "changes are not counted", for foreign tables. All but "fresh" call for harca.refresh_search_statistics';
 
-CREATE FUNCTION harca.distance_sql(target harca.search_target, embedding text, other text) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT pg_catalog.format('%s OPERATOR(%I.%s) %s::%I.%I', $2, n.nspname,
-                             CASE ($1).distance WHEN 'cosine' THEN '<=>' WHEN 'l2' THEN '<->' ELSE '<#>' END,
-                             $3, n.nspname, ty.typname)
-    FROM pg_catalog.pg_attribute a
-    JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
-    JOIN pg_catalog.pg_namespace n ON n.oid = ty.typnamespace
-    WHERE a.attrelid = ($1).relation AND a.attname = ($1).embedding_column;
-END;
-COMMENT ON FUNCTION harca.distance_sql(harca.search_target, text, text) IS
-'The SQL of the distance between two embeddings of a target, which are given as SQL themselves';
-
 CREATE FUNCTION harca.refresh_search_statistics(target text, sample_rows integer DEFAULT 30000) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp

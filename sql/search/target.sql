@@ -24,16 +24,6 @@ $$;
 COMMENT ON FUNCTION harca.check_owner(regclass, text) IS
 'Raises an error unless the current user has the rights of the owner of a table, and says what the owner should do';
 
-CREATE FUNCTION harca.qualified_name(config regconfig) RETURNS text
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT pg_catalog.format('%I.%I', n.nspname, c.cfgname)
-    FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace
-    WHERE c.oid = $1;
-END;
-COMMENT ON FUNCTION harca.qualified_name(regconfig) IS
-'The schema-qualified name of a text search configuration';
-
 -- The relation is a regclass, which pg_dump writes by name and pg_upgrade keeps; a regconfig column would forbid
 -- pg_upgrade, so configurations are stored as qualified names.
 CREATE TABLE harca.search_target (
@@ -164,82 +154,6 @@ $$;
 COMMENT ON FUNCTION harca.check_column(regclass, name, text, text[]) IS
 'Raises an error unless the table has the column and its type is one of the given ones (any type when none is given)';
 
-CREATE FUNCTION harca.register_search_target(
-    name text,
-    relation regclass,
-    id_column name DEFAULT 'id',
-    text_column name DEFAULT 'content',
-    tsvector_column name DEFAULT 'tsv',
-    embedding_column name DEFAULT 'embedding',
-    config regconfig DEFAULT '@extschema@.harca',
-    distance text DEFAULT 'cosine',
-    vector_weight real DEFAULT 0.5,
-    replace boolean DEFAULT false
-) RETURNS void
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    query_config regconfig := config;
-BEGIN
-    IF name IS NULL OR relation IS NULL OR id_column IS NULL OR text_column IS NULL OR tsvector_column IS NULL
-        OR embedding_column IS NULL OR config IS NULL OR distance IS NULL OR vector_weight IS NULL OR name = '' THEN
-        RAISE EXCEPTION 'arguments of register_search_target must not be null or empty'
-            USING ERRCODE = 'null_value_not_allowed',
-                  HINT = 'Leave out an argument to get its default.';
-    END IF;
-    IF distance NOT IN ('cosine', 'l2', 'inner_product') THEN
-        RAISE EXCEPTION 'distance "%" is not known', distance
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Use cosine, l2 or inner_product, as the index on the embedding column does.';
-    END IF;
-    IF NOT vector_weight BETWEEN 0 AND 1 THEN
-        RAISE EXCEPTION 'vector_weight % is out of range', vector_weight
-            USING ERRCODE = 'numeric_value_out_of_range',
-                  HINT = 'Use a number from 0 (keyword leg only) to 1 (vector leg only).';
-    END IF;
-    PERFORM harca.check_relation(relation);
-    PERFORM harca.check_owner(relation, 'register it');
-    PERFORM harca.check_column(relation, id_column, 'id', '{}');
-    PERFORM harca.check_column(relation, text_column, 'text', '{}');
-    PERFORM harca.check_column(relation, tsvector_column, 'tsvector', '{tsvector}');
-    PERFORM harca.check_column(relation, embedding_column, 'embedding', '{vector,halfvec}');
-    IF config = '@extschema@.harca'::regconfig THEN
-        query_config := '@extschema@.harca_query'::regconfig;
-    END IF;
-    IF replace THEN
-        DELETE FROM harca.search_target t WHERE t.name = name;
-    END IF;
-    IF EXISTS (SELECT FROM harca.search_target t WHERE t.name = name) THEN
-        RAISE EXCEPTION 'search target "%" already exists', name
-            USING ERRCODE = 'duplicate_object',
-                  HINT = 'Pass replace => true to register it anew, or choose another name.';
-    END IF;
-    INSERT INTO harca.search_target AS t
-    VALUES (name, relation, id_column, text_column, tsvector_column, embedding_column,
-            harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight);
-    -- The table's own weight says how good its embeddings are. A code or name that few documents have is what is looked
-    -- for; the types alone gain nothing from weights of their own (docs/SEARCH_QUALITY.md).
-    INSERT INTO harca.search_profile AS p
-    SELECT name, d.query_type, greatest(0, least(1, round(vector_weight::numeric, 4) + d.shift))
-    FROM (VALUES ('exact term', -0.4), ('keyword', 0), ('hybrid', 0), ('semantic', 0), ('unknown', 0)) AS d (query_type, shift);
-    PERFORM harca.refresh_search_statistics(name);
-END
-$$;
-COMMENT ON FUNCTION harca.register_search_target(text, regclass, name, name, name, name, regconfig, text, real, boolean) IS
-'Makes a table searchable by hybrid_search under a name, with the default weights per query type, and builds its statistics; for the owner of the table. replace => true drops a former registration with its weights';
-
-CREATE FUNCTION harca.drop_search_target(name text) RETURNS boolean
-    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    WITH gone AS (DELETE FROM harca.search_target t WHERE t.name = $1 RETURNING t.name)
-    SELECT EXISTS (SELECT FROM gone);
-END;
-COMMENT ON FUNCTION harca.drop_search_target(text) IS
-'Takes a search target and its weights out; the table stays as it is. False when there was none, or it belongs to another''s table';
-
 CREATE FUNCTION harca.search_target_row(name text) RETURNS harca.search_target
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -270,3 +184,17 @@ END
 $$;
 COMMENT ON FUNCTION harca.search_target_row(text) IS
 'A search target whose table and columns are there; an error else';
+
+CREATE FUNCTION harca.distance_sql(target harca.search_target, embedding text, other text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT pg_catalog.format('%s OPERATOR(%I.%s) %s::%I.%I', $2, n.nspname,
+                             CASE ($1).distance WHEN 'cosine' THEN '<=>' WHEN 'l2' THEN '<->' ELSE '<#>' END,
+                             $3, n.nspname, ty.typname)
+    FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+    JOIN pg_catalog.pg_namespace n ON n.oid = ty.typnamespace
+    WHERE a.attrelid = ($1).relation AND a.attname = ($1).embedding_column;
+END;
+COMMENT ON FUNCTION harca.distance_sql(harca.search_target, text, text) IS
+'The SQL of the distance between two embeddings of a target, which are given as SQL themselves';

@@ -136,6 +136,13 @@ $$;
 COMMENT ON FUNCTION harca.search_terms(harca.search_target, text, jsonb) IS
 'What the keyword leg reads in a query, under options with defaults filled in; null when nothing is left of the query';
 
+CREATE FUNCTION harca.candidate_units(documents bigint[], total bigint, most bigint)
+    RETURNS TABLE (first integer, second integer)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10
+    AS 'MODULE_PATHNAME', 'harca_candidate_units';
+COMMENT ON FUNCTION harca.candidate_units(bigint[], bigint, bigint) IS
+'Which words a search looks up, by how many documents have each, how many there are, and how many may be looked at (null: all of them): places of words, from 1; with a second one, only documents that have both';
+
 CREATE FUNCTION harca.matches(
     terms harca.query_terms, require_phrases boolean, most bigint, OUT query tsquery, OUT looked_up boolean[]
 )

@@ -29,3 +29,9 @@ CREATE FUNCTION harca.reset_local_cache() RETURNS void
     LANGUAGE c VOLATILE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'harca_reset_local_cache';
 COMMENT ON FUNCTION harca.reset_local_cache() IS 'Forgets the answers that this session keeps; the counts go on';
+
+CREATE FUNCTION harca.prewarm() RETURNS text
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'harca_prewarm';
+COMMENT ON FUNCTION harca.prewarm() IS
+'Makes this session ready: loads the model, if it was not inherited, and attaches to the shared cache, so that no query pays for it. Gives the name of whoever answers from now on, "rules" when there is no model; never fails for want of one. For connection poolers';
