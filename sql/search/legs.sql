@@ -39,9 +39,13 @@ DECLARE
     terms constant harca.query_terms := legs.terms;
     former_settings constant jsonb := harca.widen_index_scan(candidates);
 BEGIN
-    RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) '
-        || harca.leg_sql(target, CASE WHEN leg = 'vector' AND legs.exact THEN 'exact vector' ELSE leg END, filter, options,
-                         legs.strategy = leg || '_first' AND embedding IS NOT NULL)
+    RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) ' || CASE leg
+        WHEN 'keyword' THEN
+            harca.keyword_leg_sql(target, filter, options, legs.strategy = 'keyword_first' AND embedding IS NOT NULL)
+        ELSE
+            harca.vector_leg_sql(target, filter, options, legs.strategy = 'vector_first' AND embedding IS NOT NULL,
+                                 legs.exact)
+        END
         USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
               terms.phrases, terms.phrase_weights, embedding;
     PERFORM harca.restore_index_scan(former_settings);
@@ -81,7 +85,7 @@ DECLARE
     other_scores double precision[];
     further_ids text[];
     further_boosts double precision[];
-    leg text;
+    exact boolean;
     former_settings jsonb;
 BEGIN
     legs.strategy := options ->> 'strategy';
@@ -136,8 +140,8 @@ BEGIN
     IF legs.matches IS NOT NULL THEN
         legs.ran := legs.ran || 'keyword'::text;
         LOOP
-            EXECUTE format(ordered, harca.leg_sql(target, 'keyword', filter, options,
-                                                  embedding IS NOT NULL AND legs.strategy = 'keyword_first'))
+            EXECUTE format(ordered, harca.keyword_leg_sql(target, filter, options,
+                                                          embedding IS NOT NULL AND legs.strategy = 'keyword_first'))
                 INTO legs.keyword_ids, legs.keyword_scores, legs.vector_ids, legs.vector_scores, legs.boosted_ids, legs.boosts
                 USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
                       terms.phrases, terms.phrase_weights, embedding;
@@ -158,16 +162,16 @@ BEGIN
     IF embedding IS NOT NULL AND legs.strategy IN ('parallel', 'vector_first', 'intersection', 'vector_only') THEN
         legs.ran := legs.ran || 'vector'::text;
         former_settings := harca.widen_index_scan(candidates);
-        FOREACH leg IN ARRAY '{vector,exact vector}'::text[] LOOP
-            EXECUTE format(ordered, harca.leg_sql(target, leg, filter, options,
-                                                  legs.strategy = 'vector_first' AND terms.words IS NOT NULL))
+        FOREACH exact IN ARRAY '{false,true}'::boolean[] LOOP
+            EXECUTE format(ordered, harca.vector_leg_sql(target, filter, options,
+                                                         legs.strategy = 'vector_first' AND terms.words IS NOT NULL, exact))
                 INTO legs.vector_ids, legs.vector_scores, other_ids, other_scores, further_ids, further_boosts
                 USING legs.matches, candidates, filter, terms.ranker, legs.most_ranked, terms.wanted,
                       terms.phrases, terms.phrase_weights, embedding;
-            legs.exact := leg = 'exact vector';
+            legs.exact := exact;
             -- An HNSW scan gives up after hnsw.max_scan_tuples rows or with its memory, and what a filter or a policy lets
             -- through may all lie further away: then whatever it lets through is read.
-            EXIT WHEN legs.exact OR cardinality(legs.vector_ids) >= candidates
+            EXIT WHEN exact OR cardinality(legs.vector_ids) >= candidates
                 OR NOT EXISTS (SELECT FROM harca.leg_plan(target, 'vector', legs, embedding, candidates, filter, options) AS p (line)
                                WHERE p.line ~ '^ *Order By: ');
         END LOOP;

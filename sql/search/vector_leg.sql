@@ -21,8 +21,8 @@ $$;
 COMMENT ON FUNCTION harca.check_embedding(harca.search_target, vector) IS
 'Raises an error unless an embedding has the dimensions of the target''s column';
 
-CREATE FUNCTION harca.leg_sql(
-    target harca.search_target, leg text, filter jsonb, options jsonb, by_both boolean
+CREATE FUNCTION harca.vector_leg_sql(
+    target harca.search_target, filter jsonb, options jsonb, by_both boolean, exact boolean
 ) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -35,41 +35,26 @@ DECLARE
     read_boosts constant text := coalesce(
         (SELECT string_agg(format(', %I AS b%s', c.name, c.n), '' ORDER BY c.n)
          FROM unnest(boosted.columns) WITH ORDINALITY AS c (name, n)), '');
-    pass_boosts constant text := coalesce(
-        (SELECT string_agg(format(', m.b%s', n), '' ORDER BY n) FROM generate_series(1, cardinality(boosted.columns)) AS n), '');
     distance constant text := harca.distance_sql(target, format('%I', target.embedding_column), '$9');
-    similarity constant text := CASE target.distance WHEN 'cosine' THEN '1' ELSE '0' END || ' - (%s)';
     found text;
     other text := 'NULL::float8';
 BEGIN
-    -- The id becomes text by its output function: a cast to text may be a function of whoever owns its type.
-    IF leg = 'keyword' THEN
-        found := format(
-            'SELECT format(''%%s'', m.id) AS id, %s AS score%s%s FROM ('
-            'SELECT %I AS id, %I AS document%s%s FROM %s WHERE %I @@ $1%s LIMIT $5'
-            ') AS m ORDER BY score DESC, id LIMIT $2',
-            harca.word_score_sql(options ->> 'ranking', 'm.document', '$4'), CASE WHEN by_both THEN ', m.embedding' END, pass_boosts,
-            target.id_column, target.tsvector_column, CASE WHEN by_both THEN format(', %I AS embedding', target.embedding_column) END,
-            read_boosts, target.relation, target.tsvector_column, condition);
-        IF by_both THEN
-            other := format('nullif(%s, ''NaN'')', format(similarity, harca.distance_sql(target, 'l.embedding', '$9')));
-        END IF;
-    ELSE
-        -- The distance stands alone in ORDER BY: that is what an index on the column can answer. With an addition it cannot.
-        found := format(
-            'SELECT format(''%%s'', %I) AS id, %s AS score%s%s FROM %s WHERE %I IS NOT NULL%s ORDER BY %s(%s) LIMIT $2',
-            target.id_column, format(similarity, distance), CASE WHEN by_both THEN format(', %I AS document', target.tsvector_column) END,
-            read_boosts, target.relation, target.embedding_column, condition,
-            CASE leg WHEN 'exact vector' THEN '0 + ' END, distance);
-        IF by_both THEN
-            other := format('nullif(%s, 0)', harca.word_score_sql(options ->> 'ranking', 'l.document', '$4'));
-        END IF;
+    -- The id becomes text by its output function: a cast to text may be a function of whoever owns its type. The distance
+    -- stands alone in ORDER BY: that is what an index on the column can answer. With an addition it cannot.
+    found := format(
+        'SELECT format(''%%s'', %I) AS id, %s - (%s) AS score%s%s FROM %s WHERE %I IS NOT NULL%s ORDER BY %s(%s) LIMIT $2',
+        target.id_column, CASE target.distance WHEN 'cosine' THEN '1' ELSE '0' END, distance,
+        CASE WHEN by_both THEN format(', %I AS document', target.tsvector_column) END, read_boosts, target.relation,
+        target.embedding_column, condition, CASE WHEN exact THEN '0 + ' END, distance);
+    IF by_both THEN
+        other := format('nullif(%s, 0)', harca.word_score_sql(options ->> 'ranking', 'l.document', '$4'));
     END IF;
-    RETURN format('SELECT l.id, l.score, %s AS other, %s AS boost FROM (%s) AS l', other, coalesce(boosted.expression, 'NULL::float8'), found);
+    RETURN format('SELECT l.id, l.score, %s AS other, %s AS boost FROM (%s) AS l',
+                  other, coalesce(boosted.expression, 'NULL::float8'), found);
 END
 $$;
-COMMENT ON FUNCTION harca.leg_sql(harca.search_target, text, jsonb, jsonb, boolean) IS
-'The query of one leg, "vector", "exact vector", which uses no vector index, or "keyword", which gives ids, scores, the rows'' scores by the other leg''s measure if by_both, and boosts. In it $1 is the tsquery, $2 the number of rows, $3 the filter, $4 the ranker, $5 the most rows that are ranked, $6 all words, $7 the phrases and $8 their weights, $9 the embedding';
+COMMENT ON FUNCTION harca.vector_leg_sql(harca.search_target, jsonb, jsonb, boolean, boolean) IS
+'The query of the vector leg, which gives ids, scores, the rows'' scores by the keyword leg''s measure if by_both, and boosts; if exact, one that uses no vector index. Its parameters are those of harca.keyword_leg_sql';
 
 CREATE FUNCTION harca.widen_index_scan(candidates integer) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
