@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Formatting, clippy without warnings for the core and the glue, syntax of the scripts, and the layer checks.
+# Formatting, clippy without warnings for the core and the glue, syntax of the scripts, the layer checks, and the links.
 source "$(dirname "$0")/base.sh"
 cd "$ROOT"
 
 need_compilers
 mkdir -p "$BUILD"
-say "formatting and layers (seconds)"
+say "formatting, layers and links (seconds)"
 cargo fmt --all --check
 for script in scripts/*.sh .ci/run; do bash -n "$script"; done
 if has shellcheck; then shellcheck -x -P scripts scripts/*.sh .ci/run; fi
@@ -13,6 +13,7 @@ for script in scripts/*.py scripts/layers/*.py scripts/server tests/run tests/ha
     [ ! -f "$script" ] || python3 -c 'import ast, sys; ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])' "$script"
 done
 scripts/check_layers.sh
+scripts/check_links.py
 took
 
 say "clippy on the core (1 minute the first time)"
