@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The walk of the README: two models are trained, registered, evaluated, compared, activated and rolled back, while four clients classify 200,000 queries."""
+"""The walk of docs/models.md: two models are trained, registered, evaluated, compared, activated and rolled back, while four clients classify 200,000 queries."""
 
 import multiprocessing
 import os

@@ -92,7 +92,7 @@ for what, sql, state in [
 server.psql("BEGIN; SET pg_harca.max_model_size = '4MB';" + registration(sized(2 << 20)) + "; ROLLBACK", DB)
 ok(True, "the oversized graph is taken when it may be as large")
 
-# What is good is taken: a model of harca_train as the README registers it, on the server and from a client, and an ORT file.
+# What is good is taken: a model of harca_train as docs/models.md registers it, on the server and from a client, and an ORT file.
 TRAINED = ROOT / "tests/data/four_labels"
 for file in ("manifest.json", "model.onnx"):
     (server.folder / file).write_bytes((TRAINED / file).read_bytes())
