@@ -1,5 +1,6 @@
 """Which file of SQL uses what others define, and whether the install order lets it."""
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -107,18 +108,18 @@ class Scripts:
 
     def checks(self):
         """What the files do against the install order, as (rule, lines that break it)."""
-        by_name = {"/".join(script.part): script for script in self.all}
+        by_name = {script.file: script for script in self.all}
         order, faults = listed(self.root)
         lines = {}
         for name, line in order:
             if name in lines:
                 faults.append(f"{LIB}:{line}: {name} is listed a second time, first in line {lines[name]}")
             elif name not in by_name:
-                faults.append(f"{LIB}:{line}: there is no file {self.folder}/{name}.sql")
+                faults.append(f"{LIB}:{line}: there is no file {name}")
             lines.setdefault(name, line)
         if order:
             missing = [name for name in by_name if name not in lines]
-            faults += [f"{by_name[name].file}: {name} is not in the list of {LIB}" for name in missing]
+            faults += [f"{name}: it is not in the list of {LIB}" for name in missing]
         yield f"install_sql! in {LIB} lists every file of {self.folder}/ once", faults
 
         place = {by_name[name].part: at for at, name in enumerate(lines) if name in by_name}
@@ -137,11 +138,16 @@ class Scripts:
 
 
 def listed(root):
-    """(name, line) of every file in the install order of src/lib.rs, and what is wrong with the order as a whole."""
+    """(file, line) of all in the install order of src/lib.rs, which names them as seen from there, and what is wrong with
+    the order as a whole."""
     lib = Path(root) / LIB
     text = rust.blank(lib.read_text(encoding="utf-8"), strings=False) if lib.exists() else ""
     orders = list(_ORDER.finditer(text))
     if len(orders) != 1:
         return [], [f"{LIB}: it has {len(orders)} lists of install_sql!, and one is wanted"]
     names = re.finditer(r'"([^"]*)"', orders[0].group("files"))
-    return [(name.group(1), line_of(text, orders[0].start("files") + name.start())) for name in names], []
+    seen_from = posixpath.dirname(LIB)
+    return [
+        (posixpath.normpath(f"{seen_from}/{name.group(1)}"), line_of(text, orders[0].start("files") + name.start()))
+        for name in names
+    ], []

@@ -21,8 +21,7 @@
 //! # The room
 //!
 //! Promises: a process that cannot have shared memory works all the same; nothing that lies here raises an error or waits.
-//! Uses: [`settings`], [`bridge`](crate::bridge), [`process`]. Used by: [`backend`](crate::backend), [`api`](crate::api),
-//! [`init`](crate::init).
+//! Uses: [`settings`], [`process`]. Used by: [`backend`](crate::backend), [`api`](crate::api), [`init`](crate::init).
 //!
 //! - [`reserve`]: the memory of a preloaded library; `dynamic`: that of one which is not.
 //! - [`answer_cache`]: the cache of answers as a backend sees it.

@@ -41,11 +41,11 @@ macro_rules! install_sql {
 }
 
 install_sql! {
-    "schema"
-    "models/registry" // "watch/cache" comes later
-    "models/deployment"
-    "watch/cache"
-    "grants"
+    "../sql/schema.sql"
+    "../sql/models/registry.sql" // "../sql/watch/cache.sql" comes later
+    "../sql/models/deployment.sql"
+    "../sql/watch/cache.sql"
+    "../sql/grants.sql"
 }
 """
 
@@ -409,16 +409,16 @@ refused(
 refused(
     "a file of SQL that is not in the order",
     {"sql/watch/traffic.sql": "\n"},
-    {ORDER: ["sql/watch/traffic.sql: watch/traffic is not in the list of src/lib.rs"]},
+    {ORDER: ["sql/watch/traffic.sql: it is not in the list of src/lib.rs"]},
 )
 refused(
     "a file of SQL that is listed twice",
-    {"src/lib.rs": LIB.replace('    "grants"', '    "grants"\n    "schema"')},
-    {ORDER: ["src/lib.rs:14: schema is listed a second time, first in line 9"]},
+    {"src/lib.rs": LIB.replace('    "../sql/grants.sql"', '    "../sql/grants.sql"\n    "../sql/schema.sql"')},
+    {ORDER: ["src/lib.rs:14: sql/schema.sql is listed a second time, first in line 9"]},
 )
 refused(
     "a file of SQL that is listed and missing",
-    {"src/lib.rs": LIB.replace('    "grants"', '    "watch/drift"\n    "grants"')},
+    {"src/lib.rs": LIB.replace('    "../sql/grants.sql"', '    "../sql/watch/drift.sql"\n    "../sql/grants.sql"')},
     {ORDER: ["src/lib.rs:13: there is no file sql/watch/drift.sql"]},
 )
 refused(
@@ -428,12 +428,16 @@ refused(
 )
 refused(
     "two orders",
-    {"src/lib.rs": LIB + '\ninstall_sql! { "grants" }\n'},
+    {"src/lib.rs": LIB + '\ninstall_sql! { "../sql/grants.sql" }\n'},
     {ORDER: ["src/lib.rs: it has 2 lists of install_sql!, and one is wanted"]},
 )
 refused(
     "an object that is used before it is defined, in a string of a function body",
-    {"src/lib.rs": LIB.replace('    "models/deployment"\n', "").replace('"schema"', '"schema" "models/deployment"')},
+    {
+        "src/lib.rs": LIB.replace('    "../sql/models/deployment.sql"\n', "").replace(
+            '"../sql/schema.sql"', '"../sql/schema.sql" "../sql/models/deployment.sql"'
+        )
+    },
     {LATE: ["sql/models/deployment.sql:3: harca.model is defined later, in sql/models/registry.sql"]},
 )
 refused(
