@@ -1,17 +1,28 @@
-//! Ranking, fusion and tuning of a hybrid search, over ids and numbers alone.
+//! A hybrid search as far as it needs no table: what is asked for, ranking, fusion, paging and tuning.
 //!
-//! Promises: every function is total: no input of numbers makes it fail, NaN and infinities among them; equal scores are
-//! ordered by id.
+//! Promises: every function is total: no input of numbers makes it fail, NaN and infinities among them, and no JSON makes
+//! it panic; equal scores are ordered by id; a value that somebody gives never becomes a part of SQL.
 //! Uses: no other room. Used by: no other room.
 //!
+//! - [`options`], [`filter`], [`boosts`]: what a caller asks for, as JSON; [`refusal`] is why it cannot be had.
+//! - [`sql_text`]: names and texts as parts of SQL.
 //! - [`candidates`]: which words the keyword leg looks up, and which only in pairs.
 //! - [`bm25`]: the score of a document for the words of a query.
 //! - [`weighting`]: the weight of the vector leg for one query.
 //! - [`fusion`]: two ranked lists into one.
+//! - [`paging`]: the rows of the fused list that are on a page.
 //! - [`tuning`]: what weights and parameters suit a table, by judged queries.
 
 pub mod bm25;
+pub mod boosts;
 pub mod candidates;
+mod decimal;
+pub mod filter;
 pub mod fusion;
+mod json;
+pub mod options;
+pub mod paging;
+pub mod refusal;
+pub mod sql_text;
 pub mod tuning;
 pub mod weighting;

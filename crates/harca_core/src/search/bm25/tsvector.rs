@@ -60,6 +60,26 @@ impl<'a> TsVector<'a> {
         (0..self.entries.len() / ENTRY_BYTES).map(|n| u64::from(self.positions(self.entry(n)))).sum()
     }
 
+    /// Its lexemes in the order in which they come first, those without positions before all others, and lexemes of one
+    /// place by their bytes; each with its frequency.
+    #[must_use]
+    pub fn words(&self) -> Vec<(&'a [u8], u32)> {
+        let entries = (0..self.entries.len() / ENTRY_BYTES).map(|n| self.entry(n));
+        let mut words: Vec<_> =
+            entries.map(|entry| (self.first_position(entry), self.lexeme(entry), self.positions(entry))).collect();
+        words.sort_by_key(|(place, lexeme, _)| (*place, *lexeme));
+        words.into_iter().map(|(_, lexeme, frequency)| (lexeme, frequency)).collect()
+    }
+
+    /// The place of the first occurrence, from 1; 0 where places are not kept.
+    fn first_position(&self, entry: Entry) -> u16 {
+        let at = (entry.place + entry.length).next_multiple_of(align_of::<u16>()) + size_of::<u16>();
+        let position = self.lexemes.get(at..at + size_of::<u16>()).and_then(|bytes| bytes.try_into().ok());
+        // The two upper bits are the weight: WEP_GETPOS.
+        let position = position.map_or(0, |bytes| u16::from_ne_bytes(bytes) & 0x3fff);
+        if entry.has_positions { position } else { 0 }
+    }
+
     fn entry(&self, n: usize) -> Entry {
         let mut word = [0; ENTRY_BYTES];
         word.copy_from_slice(&self.entries[n * ENTRY_BYTES..][..ENTRY_BYTES]);
