@@ -30,7 +30,7 @@ code() {
 
 mapfile -t core < <(files 'crates/harca_core/*.rs' 'crates/harca_core/Cargo.toml')
 mapfile -t ortless < <(files 'crates/*.rs' 'src/*.rs' | grep -vE '^crates/harca_core/src/model/session(\.rs$|/)' || true)
-mapfile -t spiless < <(files 'src/*.rs' | grep -vE '^src/registry(\.rs$|/)' || true)
+mapfile -t spiless < <(files 'src/*.rs' | grep -vE '^src/(registry(\.rs$|/)|search/statements\.rs$)' || true)
 mapfile -t workerless < <(files 'src/*.rs' | grep -vE '^src/(shared_memory(\.rs$|/)|init\.rs$)' || true)
 mapfile -t rust < <(files '*.rs')
 
@@ -39,7 +39,7 @@ python3 "$ROOT/scripts/layers" . scripts/layers.txt || bad=1
 
 code '(^|[^a-zA-Z0-9_])pgrx([^a-zA-Z0-9_]|$)' "${core[@]}" | refuse "harca_core never names pgrx"
 code '(^|[^a-zA-Z0-9_:])ort::|extern crate ort|use ort;' "${ortless[@]}" | refuse "only model/session names ort"
-code '(^|[^a-zA-Z0-9_])(Spi([^a-zA-Z0-9_]|$)|SpiClient|SPI_[a-z])' "${spiless[@]}" | refuse "only registry uses SPI"
+code '(^|[^a-zA-Z0-9_])(Spi([^a-zA-Z0-9_]|$)|SpiClient|SPI_[a-z])' "${spiless[@]}" | refuse "only registry and search/statements use SPI"
 code '(^|[^a-zA-Z0-9_])cache_worker([^a-zA-Z0-9_]|$)' "${workerless[@]}" | refuse "only init names the worker of the shared cache"
 files | grep -E '(^|/)(utils?|helpers?|common)(\.[a-z]+)?(/|$)' | refuse "a file is named after what it is about, not utils, helpers or common" || true
 [ ${#rust[@]} = 0 ] || awk 'FNR == 1 { last = -99 } /SAFETY/ { last = FNR }

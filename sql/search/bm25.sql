@@ -16,7 +16,7 @@ CREATE FUNCTION harca.bm25(document tsvector, query bytea) RETURNS double precis
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10
     AS 'MODULE_PATHNAME', 'harca_bm25';
 COMMENT ON FUNCTION harca.bm25(tsvector, bytea) IS
-'The BM25 score of a document for a query that harca.bm25_query or harca.search_terms has made: 0 when it has none of the words, below harca.bm25_bound(query) always';
+'The BM25 score of a document for a query that harca.bm25_query has made: 0 when it has none of the words, below harca.bm25_bound(query) always';
 
 CREATE FUNCTION harca.bm25_bound(query bytea) RETURNS double precision
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -33,27 +33,3 @@ CREATE FUNCTION harca.rarity(documents bigint[]) RETURNS double precision
     AS 'MODULE_PATHNAME', 'harca_rarity';
 COMMENT ON FUNCTION harca.rarity(bigint[]) IS
 'How rare the rarest word of a query is, by how many documents have each: 1 when five do at most, falling with the square of their number; 0 when none has any';
-
-CREATE FUNCTION harca.mean_weight(
-    probabilities double precision[], weights double precision[], exact_weights double precision[], rarity double precision
-) RETURNS double precision
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-    AS 'MODULE_PATHNAME', 'harca_mean_weight';
-COMMENT ON FUNCTION harca.mean_weight(double precision[], double precision[], double precision[], double precision) IS
-'The weight of the vector leg for a query: the mean of the types'' weights by their probabilities, each as much that of exact terms as the query''s rarest word is rare (harca.rarity)';
-
-CREATE FUNCTION harca.expected_vector_weight(target harca.search_target, scores real[], rarity double precision) RETURNS real
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT harca.mean_weight(
-        pg_catalog.array_agg(s.probability::double precision),
-        pg_catalog.array_agg(coalesce(p.vector_weight, ($1).vector_weight)::double precision),
-        pg_catalog.array_agg(coalesce(CASE WHEN p.target IS NOT NULL THEN e.vector_weight END, p.vector_weight,
-                                      ($1).vector_weight)::double precision), $3)::real
-    FROM pg_catalog.unnest($2) WITH ORDINALITY AS s (probability, ordinality)
-    JOIN harca.labels() AS l ON l.ordinality = s.ordinality
-    LEFT JOIN harca.search_profile AS p ON p.target = ($1).name AND p.query_type = l.label
-    LEFT JOIN harca.search_profile AS e ON e.target = ($1).name AND e.query_type = 'exact term' AND l.label = 'keyword';
-END;
-COMMENT ON FUNCTION harca.expected_vector_weight(harca.search_target, real[], double precision) IS
-'The weight of the vector leg for a query with these scores, whose rarest word is so rare (harca.rarity): the mean of the profile''s weights by the probabilities of their types; a type without a row has the target''s own weight, and that of "keyword" goes over to that of "exact term" as the word is rare';

@@ -198,3 +198,26 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION harca.distance_sql(harca.search_target, text, text) IS
 'The SQL of the distance between two embeddings of a target, which are given as SQL themselves';
+
+CREATE FUNCTION harca.check_embedding(target harca.search_target, embedding vector) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- pgvector keeps the dimension as the type modifier; -1 is any.
+    dimensions constant integer := (
+        SELECT a.atttypmod FROM pg_attribute a
+        WHERE a.attrelid = target.relation AND a.attname = target.embedding_column);
+    given integer;
+BEGIN
+    -- The length of the text form is not asked for: vector_dims may live in any schema, the cast to an array does not.
+    given := cardinality(embedding::real[]);
+    IF dimensions > 0 AND given <> dimensions THEN
+        RAISE EXCEPTION 'embedding has % dimensions, search target "%" has %', given, target.name, dimensions
+            USING ERRCODE = 'data_exception',
+                  HINT = 'Embed the query with the model that embedded the table.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.check_embedding(harca.search_target, vector) IS
+'Raises an error unless an embedding has the dimensions of the target''s column';

@@ -103,23 +103,6 @@ $$;
 COMMENT ON FUNCTION harca.record_feedback(text, text, text, real, vector) IS
 'Keeps how well a row answered a query, from 0 (not at all) to 10, for harca.tune_search; for everybody who may search the target. The embedding is that of the query, without which it tunes nothing';
 
-CREATE FUNCTION harca.weight_curve(
-    vector_ids text[],
-    vector_scores double precision[],
-    keyword_ids text[],
-    keyword_scores double precision[],
-    method text,
-    vector_deviation double precision,
-    keyword_bound double precision,
-    judged_ids text[],
-    grades double precision[],
-    weight double precision
-) RETURNS double precision[]
-    LANGUAGE c IMMUTABLE PARALLEL SAFE
-    AS 'MODULE_PATHNAME', 'harca_weight_curve';
-COMMENT ON FUNCTION harca.weight_curve(text[], double precision[], text[], double precision[], text, double precision, double precision, text[], double precision[], double precision) IS
-'The nDCG at 10 of two legs as harca.fuse fuses them, by the grades of rows: with the weights 0, 0.05 to 1 of the vector leg, and last with a weight of one''s own';
-
 CREATE FUNCTION harca.fit_weights(
     exactness double precision[],
     k1_places integer[],
@@ -134,75 +117,18 @@ CREATE FUNCTION harca.fit_weights(
     LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'harca_fit_weights';
 COMMENT ON FUNCTION harca.fit_weights(double precision[], integer[], integer[], double precision[], integer, double precision, double precision) IS
-'The weights and parameters that suit judged queries best, held towards the present ones: for each query how much it is one for an exact term, from 0 to 1; the parameters that were tried, as places on the grids of k1 and b; for each query and each of them the 21 values of harca.weight_curve; which of the parameters is the present one, from 1; the present weights. Gives the weights, which of the parameters, and the nDCG by cross-validation';
+'The weights and parameters that suit judged queries best, held towards the present ones: for each query how much it is one for an exact term, from 0 to 1; the parameters that were tried, as places on the grids of k1 and b; for each query and each of them the 21 values of harca.judged_curves; which of the parameters is the present one, from 1; the present weights. Gives the weights, which of the parameters, and the nDCG by cross-validation';
 
 CREATE FUNCTION harca.judged_curves(
-    target harca.search_target,
+    target text,
     judgements regclass,
     k1_grid double precision[],
     b_grid double precision[]
 ) RETURNS TABLE (query text, exactness double precision, measure double precision, curve double precision[])
-    LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 100
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    options constant jsonb := harca.search_options('{"strategy": "parallel"}');
-    candidates constant integer := harca.candidates(options, NULL);
-    -- Query by query, with the mean of a row's grades; of feedback, the latest embedding.
-    judged_sql constant text := format(
-        'SELECT g.query, (array_agg(g.embedding) FILTER (WHERE g.embedding IS NOT NULL))[1] AS embedding,'
-        ' array_agg(g.id) AS ids, array_agg(g.grade) AS grades'
-        ' FROM (SELECT j.query, format(''%%s'', j.id) AS id, least(10, greatest(0, avg(j.grade)))::float8 AS grade,'
-        ' (array_agg(j.embedding%s) FILTER (WHERE j.embedding IS NOT NULL))[1] AS embedding'
-        ' FROM %s AS j%s GROUP BY j.query, format(''%%s'', j.id)) AS g'
-        ' GROUP BY g.query HAVING bool_or(g.grade > 0) AND bool_or(g.embedding IS NOT NULL) ORDER BY g.query COLLATE "C"',
-        CASE WHEN judgements IS NULL THEN ' ORDER BY j.recorded_at DESC' END,
-        coalesce(judgements::text, 'harca.feedback'),
-        CASE WHEN judgements IS NULL THEN ' WHERE j.target = $1' END);
-    -- The rows of the keyword leg are read once for all parameters; a tsvector that is joined with nothing is no longer
-    -- packed, and need not be unpacked for each of them.
-    words_sql constant text := format(
-        'WITH found AS MATERIALIZED (SELECT format(''%%s'', %I) AS id, %2$I || '''' AS document FROM %3$s WHERE %2$I @@ $1 LIMIT $5)'
-        ' SELECT r.place, array_agg(s.id ORDER BY s.score DESC, s.id) AS ids, array_agg(s.score ORDER BY s.score DESC, s.id) AS scores'
-        ' FROM unnest($4) WITH ORDINALITY AS r (ranker, place)'
-        ' LEFT JOIN LATERAL (SELECT f.id, %4$s AS score FROM found AS f ORDER BY score DESC, id LIMIT $2) AS s ON true'
-        ' GROUP BY r.place ORDER BY r.place',
-        target.id_column, target.tsvector_column, target.relation, harca.word_score_sql('bm25', 'f.document', 'r.ranker'));
-    judged record;
-    legs harca.leg_results;
-    terms harca.query_terms;
-    rankers bytea[];
-    words record;
-    values_at double precision[];
-BEGIN
-    FOR judged IN EXECUTE judged_sql USING target.name LOOP
-        legs := harca.search_legs(target, judged.query, judged.embedding, candidates, NULL, options);
-        terms := legs.terms;
-        query := judged.query;
-        exactness := coalesce(legs.rarity * (
-            SELECT s.probability FROM unnest((legs.classified).scores) WITH ORDINALITY AS s (probability, ordinality)
-            JOIN harca.labels() AS l USING (ordinality) WHERE l.label = 'keyword'), 0);
-        measure := (harca.weight_curve(
-            legs.vector_ids, legs.vector_scores, legs.keyword_ids, legs.keyword_scores, options ->> 'fusion',
-            legs.similarity_deviation, terms.bound, judged.ids, judged.grades, legs.vector_weight))[22];
-        rankers := ARRAY(
-            SELECT (harca.search_terms(target, judged.query, options || jsonb_build_object('k1', k.k1, 'b', l.b))).ranker
-            FROM unnest(k1_grid) WITH ORDINALITY AS k (k1, i), unnest(b_grid) WITH ORDINALITY AS l (b, j)
-            ORDER BY k.i, l.j);
-        curve := '{}';
-        FOR words IN EXECUTE words_sql
-            USING legs.matches, candidates, NULL::jsonb, rankers, legs.most_ranked, terms.wanted, terms.phrases, terms.phrase_weights LOOP
-            curve := curve || (harca.weight_curve(
-                legs.vector_ids, legs.vector_scores, words.ids, words.scores, options ->> 'fusion', legs.similarity_deviation,
-                terms.bound, judged.ids, judged.grades, NULL))[1:21];
-        END LOOP;
-        RETURN NEXT;
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION harca.judged_curves(harca.search_target, regclass, double precision[], double precision[]) IS
-'What harca.tune_search chooses from: each judged query, how much it is one for an exact term, its nDCG at 10 as the target is set, and for each k1 and each b the values of harca.weight_curve';
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 100
+    AS 'MODULE_PATHNAME', 'harca_judged_curves';
+COMMENT ON FUNCTION harca.judged_curves(text, regclass, double precision[], double precision[]) IS
+'What harca.tune_search chooses from: each judged query, how much it is one for an exact term, its nDCG at 10 as the target is set, and for each k1 and each b that with each of 21 weights of the vector leg, from 0 to 1. Null for the judgements takes those of harca.record_feedback';
 
 CREATE FUNCTION harca.tune_search(
     target text,
@@ -250,7 +176,7 @@ BEGIN
     END IF;
     SELECT count(*)::integer AS queries, array_agg(j.exactness) AS exactness, avg(j.measure) AS measure, array_agg(j.curve) AS curves
     INTO gathered
-    FROM harca.judged_curves(searched, judgements, k1_grid, b_grid) AS j;
+    FROM harca.judged_curves(target, judgements, k1_grid, b_grid) AS j;
     IF gathered.queries < least_queries THEN
         RAISE EXCEPTION 'too few judgements to tune search target "%"', target
             USING ERRCODE = 'invalid_parameter_value',

@@ -2,7 +2,6 @@
 #![allow(unsafe_code)] // exported symbols
 
 use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
-use harca_core::search::candidates::{self, Unit};
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
@@ -14,7 +13,6 @@ use crate::bridge::value::Value;
 sql_function!(pg_finfo_harca_bm25, harca_bm25, bm25);
 sql_function!(pg_finfo_harca_bm25_query, harca_bm25_query, bm25_query);
 sql_function!(pg_finfo_harca_bm25_bound, harca_bm25_bound, bm25_bound);
-sql_function!(pg_finfo_harca_candidate_units, harca_candidate_units, candidate_units);
 
 /// Bytes of a lexeme that are compared; a `tsvector` has no longer one.
 const LEXEME_CHARS: usize = harca_core::search::bm25::MAX_LEXEME_BYTES + 1;
@@ -67,22 +65,6 @@ fn bm25_bound(call: &mut Call<'_>) -> Datum {
         }
         None => call.null(),
     }
-}
-
-/// `harca.candidate_units(documents bigint[], total bigint, most bigint) → setof (first integer, second integer)`.
-fn candidate_units(call: &mut Call<'_>) -> Datum {
-    let mut rows = call.rows();
-    let (Some(documents), Some(total)) = (call.array(0), call.big_int(1)) else { return call.null() };
-    let most = call.big_int(2).map_or(u64::MAX, natural);
-    let documents: Vec<u64> = documents.map(|count| count.map_or(0, |count| natural(count.value() as i64))).collect();
-    let place = |term: usize| Value::Int(i32::try_from(term).map_or(i32::MAX, |term| term + 1));
-    for unit in candidates::units(&documents, natural(total), most) {
-        rows.push(match unit {
-            Unit::One(term) => [place(term), Value::Null],
-            Unit::Both(first, second) => [place(first), place(second)],
-        });
-    }
-    call.null()
 }
 
 /// An encoded query; an error for anything else.

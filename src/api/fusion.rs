@@ -1,9 +1,8 @@
-//! `harca.fuse`, `harca.rarity` and `harca.mean_weight`: the core's weighting and fusion for `hybrid_search`, which runs the
-//! legs in SQL.
+//! `harca.fuse` and `harca.rarity`: the core's fusion and its measure of rarity, for queries of one's own.
 #![allow(unsafe_code)] // exported symbols
 
 use harca_core::search::fusion;
-use harca_core::search::weighting::{self, Kind};
+use harca_core::search::weighting;
 use pgrx::pg_sys::Datum;
 
 use crate::bridge::function_call::{Call, sql_function};
@@ -12,7 +11,6 @@ use crate::search::ranked_lists::{leg, method};
 
 sql_function!(pg_finfo_harca_fuse, harca_fuse, fuse);
 sql_function!(pg_finfo_harca_rarity, harca_rarity, rarity);
-sql_function!(pg_finfo_harca_mean_weight, harca_mean_weight, mean_weight);
 
 /// `harca.fuse(vector_ids text[], vector_scores double precision[], keyword_ids text[], keyword_scores double
 /// precision[], vector_weight double precision, method text, vector_deviation double precision, keyword_bound double
@@ -50,17 +48,4 @@ fn rarity(call: &mut Call<'_>) -> Datum {
     let documents = call.array(0).into_iter().flatten().flatten();
     let documents = documents.map(|count| u64::try_from(count.value() as i64).unwrap_or(0));
     call.value(Value::Double(weighting::rarity(documents)))
-}
-
-/// `harca.mean_weight(probabilities double precision[], weights double precision[], exact_weights double precision[], rarity
-/// double precision) → double precision`, strict.
-fn mean_weight(call: &mut Call<'_>) -> Datum {
-    let weights = call.doubles(1).into_iter().zip(call.doubles(2));
-    let kinds: Vec<Kind> = call
-        .doubles(0)
-        .into_iter()
-        .zip(weights)
-        .map(|(probability, (weight, exact_weight))| Kind { probability, weight, exact_weight })
-        .collect();
-    call.value(Value::Double(weighting::vector_weight(&kinds, call.double(3).unwrap_or(0.0))))
 }

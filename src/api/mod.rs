@@ -8,6 +8,7 @@ mod classify;
 mod fusion;
 mod models;
 mod query_log;
+mod search;
 mod session;
 mod statistics;
 mod text_search;

@@ -1,5 +1,4 @@
-//! `harca.weight_curve` and `harca.fit_weights`: the core's tuning for `harca.tune_search`, which gathers in SQL what it
-//! needs.
+//! `harca.fit_weights`: the core's tuning for `harca.tune_search`.
 #![allow(unsafe_code)] // exported symbols
 
 use harca_core::search::tuning::{self, Judged, Setting};
@@ -9,22 +8,8 @@ use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 use crate::bridge::function_call::{Call, sql_function};
 use crate::bridge::value::Value;
-use crate::search::ranked_lists::{leg, method};
 
-sql_function!(pg_finfo_harca_weight_curve, harca_weight_curve, weight_curve);
 sql_function!(pg_finfo_harca_fit_weights, harca_fit_weights, fit_weights);
-
-/// `harca.weight_curve(vector_ids text[], vector_scores double precision[], keyword_ids text[], keyword_scores double
-/// precision[], method text, vector_deviation double precision, keyword_bound double precision, judged_ids text[], grades
-/// double precision[], weight double precision) → double precision[]`.
-fn weight_curve(call: &mut Call<'_>) -> Datum {
-    let (vector, keyword) = (leg(call, 0), leg(call, 2));
-    let grades = leg(call, 7).into_iter().collect();
-    let Some(method) = method(call, 4) else { return call.null() };
-    let weights = (0..tuning::WEIGHTS).map(tuning::weight).chain(call.double(9));
-    let curve = tuning::weight_curve(&vector, &keyword, method, &grades, weights);
-    call.value(Value::Doubles(&curve))
-}
 
 /// `harca.fit_weights(exactness double precision[], k1_places integer[], b_places integer[], curves double precision[],
 /// present integer, INOUT vector_weight double precision, INOUT exact_term_weight double precision, OUT setting integer,

@@ -70,6 +70,12 @@ impl Answer {
         label.and_then(|i| self.names.server_labels.get(i)).copied().unwrap_or(self.names.unknown)
     }
 
+    /// The same as text.
+    pub fn shown_type(&self) -> &str {
+        let label = self.classification.label_if_sure(settings::min_confidence());
+        label.and_then(|i| self.names.labels.get(i)).map_or(UNKNOWN, String::as_str)
+    }
+
     /// The most probable label, however sure it is.
     pub fn label(&self) -> &str {
         self.classification.query_type(&self.names.labels)

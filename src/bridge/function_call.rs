@@ -23,12 +23,20 @@ macro_rules! sql_function {
         }
 
         #[doc(hidden)]
-        #[pgrx::pg_guard]
         #[unsafe(no_mangle)]
         pub unsafe extern "C-unwind" fn $symbol(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
-            // SAFETY: the function manager calls with a call frame that lives until we return.
-            let mut call = unsafe { crate::bridge::function_call::Call::new(fcinfo) };
-            $body(&mut call)
+            #[pgrx::pg_guard]
+            unsafe extern "C-unwind" fn guarded(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
+                // SAFETY: the function manager calls with a call frame that lives until we return.
+                let mut call = unsafe { crate::bridge::function_call::Call::new(fcinfo) };
+                crate::bridge::error_report::keeping(|| $body(&mut call))
+            }
+            // SAFETY: as above; nothing is left to drop when an error is raised.
+            unsafe {
+                let result = guarded(fcinfo);
+                crate::bridge::error_report::raise_kept();
+                result
+            }
         }
     };
 }

@@ -74,8 +74,11 @@ impl ServerName {
 
 /// Whether server text is UTF-8 as it stands.
 pub fn server_is_utf8() -> bool {
-    // SAFETY: reads a variable that is fixed when the backend connects.
-    unsafe { pg_sys::GetDatabaseEncoding() as u32 == pg_sys::pg_enc::PG_UTF8 }
+    // Declared here, as the binding of pgrx saves the state of the error handler, which costs more than the call.
+    unsafe extern "C" {
+        safe fn GetDatabaseEncoding() -> std::ffi::c_int;
+    }
+    GetDatabaseEncoding() as u32 == pg_sys::pg_enc::PG_UTF8
 }
 
 /// Server text as UTF-8, at most `chars` characters of it.

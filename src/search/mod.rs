@@ -1,5 +1,29 @@
-//! What searches share: ranked lists as they come from SQL.
+//! A search: what was asked, the target that it is asked of, the legs, and the rows in order.
 //!
-//! Uses: [`bridge`](crate::bridge). Used by: [`api`](crate::api). The legs themselves are SQL, in `sql/search/`.
+//! Promises: it runs with the rights, the snapshot and the `search_path` of the caller; every statement names what it uses with
+//! its schema, operators and casts among them; nothing of a query is kept but plans.
+//! Uses: [`backend`](crate::backend) for the classification, [`settings`](crate::settings), [`bridge`](crate::bridge). Used by:
+//! [`api`](crate::api).
+//!
+//! - [`run`]: a search from its arguments to its rows. [`arguments`]: what these are read as. [`explain`]: how it came to them.
+//! - [`target`]: the table. [`terms`]: the words.
+//! - `keyword_leg`, `vector_leg`: what each leg asks of the table. [`legs`]: what they have in common. `best_rows`: the best of
+//!   what comes back.
+//! - `statements`: plans that are kept, and rows one by one. `catalog`: what the system catalogs say.
+//! - [`judged`]: judged queries, for tuning. [`ranked_lists`]: the legs of `harca.fuse`.
 
+pub mod arguments;
+mod best_rows;
+mod catalog;
+pub mod explain;
+pub mod judged;
+mod keyword_leg;
+mod legs;
 pub mod ranked_lists;
+pub mod run;
+mod statements;
+mod target;
+mod terms;
+mod vector_leg;
+
+pub use statements::Connection;

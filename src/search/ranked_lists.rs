@@ -1,6 +1,7 @@
 //! The legs of a search, and the method that fuses them, as arguments of SQL functions.
 
-use harca_core::search::fusion::{Method, Scale};
+use harca_core::search::fusion::Method;
+use harca_core::search::options::Fusion;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
@@ -14,25 +15,14 @@ const MAX_NAME_CHARS: usize = 16;
 /// How to fuse, from the name in argument `n`, the deviation and the bound after it; an error for a name that is none.
 pub fn method(call: &Call<'_>, n: usize) -> Option<Method> {
     let name = call.text(n).map_or(&b"auto"[..], |name| name.prefix(MAX_NAME_CHARS));
-    let same = |scale| Some(Method::Convex { vector: scale, keyword: scale });
-    match name {
-        b"rrf" => Some(Method::ReciprocalRank),
-        b"max" => same(Scale::Maximum),
-        b"minmax" => same(Scale::MinMax),
-        b"zscore" => same(Scale::ZScore),
-        b"sigmoid" => same(Scale::Sigmoid),
-        b"auto" => Some(Method::Convex {
-            vector: Scale::Table(call.double(n + 1)),
-            keyword: call.double(n + 2).map_or(Scale::Maximum, Scale::Bound),
-        }),
-        _ => {
-            ErrorReport::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "method of fusion is not known", "")
-                .set_detail(format!("It is \"{}\".", String::from_utf8_lossy(name)))
-                .set_hint("Use auto, max, minmax, zscore, sigmoid or rrf.")
-                .report(PgLogLevel::ERROR);
-            None
-        }
+    let fusion = str::from_utf8(name).ok().and_then(Fusion::named);
+    if fusion.is_none() {
+        ErrorReport::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "method of fusion is not known", "")
+            .set_detail(format!("It is \"{}\".", String::from_utf8_lossy(name)))
+            .set_hint("Use auto, max, minmax, zscore, sigmoid or rrf.")
+            .report(PgLogLevel::ERROR);
     }
+    fusion.map(|fusion| fusion.method(call.double(n + 1), call.double(n + 2)))
 }
 
 /// A leg from two parallel array arguments, from the n-th; a null id or score has no place in a ranked list.

@@ -376,7 +376,7 @@ refused(
 refused(
     "SPI outside the registry",
     {"src/api/models.rs": "// Spi\nuse pgrx::spi::Spi;\n"},
-    {"only registry uses SPI": ["src/api/models.rs:2: use pgrx::spi::Spi;"]},
+    {"only registry and search/statements use SPI": ["src/api/models.rs:2: use pgrx::spi::Spi;"]},
 )
 refused(
     "the worker of the cache named by an api module",

@@ -92,8 +92,7 @@ class Engine:
                    coalesce(json_agg(json_build_array(h.id, h.vector_score) ORDER BY h.vector_rank) FILTER (WHERE h.vector_rank IS NOT NULL), '[]'),
                    coalesce(json_agg(json_build_array(h.id, h.keyword_score) ORDER BY h.keyword_rank) FILTER (WHERE h.keyword_rank IS NOT NULL), '[]'),
                    (SELECT s.similarity_deviation FROM harca.search_statistics AS s),
-                   (SELECT t.bound FROM harca.search_terms(harca.search_target_row('document'), q.content,
-                                                           harca.search_options(NULL)) AS t)
+                   (hybrid_search_explain('document', q.content, "limit" => 0) -> 'fusion' ->> 'keyword_bound')::float8
             FROM query AS q
             -- Both legs together have twice as many rows as one at most: two pages.
             LEFT JOIN LATERAL (
@@ -141,7 +140,7 @@ class Engine:
         )
         self.connection.query(
             "INSERT INTO judged"
-            f" SELECT * FROM harca.judged_curves(harca.search_target_row('document'), 'judgement', '{K1_GRID}', '{B_GRID}')"
+            f" SELECT * FROM harca.judged_curves('document', 'judgement', '{K1_GRID}', '{B_GRID}')"
         )
         rows = self.connection.query("SELECT query, exactness, measure, to_json(curve) FROM judged")
         return {query: (float(exactness), float(measure), json.loads(curve)) for query, exactness, measure, curve in rows}

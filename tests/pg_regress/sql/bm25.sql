@@ -26,12 +26,6 @@ SELECT error_of($$SELECT harca.bm25_bound('\x0100')$$);
 SELECT error_of($$SELECT harca.bm25_query('{a}', '{1}', '{5}', 100, 3, k1 => 'NaN')$$);
 SELECT error_of($$SELECT harca.bm25_query('{a}', '{1}', '{5}', 100, 3, b => 1.5)$$);
 
--- which words are looked up: rare ones alone, common ones with one another, all of them in a small table
-SELECT * FROM harca.candidate_units('{400000,12,300000,3000,30000}', 1000000, 20000);
-SELECT count(*) FROM harca.candidate_units('{400000,12,300000,3000,30000}', 1000000, 1000000);
-SELECT * FROM harca.candidate_units('{500000}', 1000000, 1000);
-SELECT count(*) FROM harca.candidate_units('{}', 1000000, 1000);
-
 -- a table with a word in every row, one in each second, and rare ones
 CREATE TABLE report (
     id integer PRIMARY KEY,
@@ -67,21 +61,29 @@ SELECT harca.refresh_search_statistics('report');
 SELECT round(similarity_deviation::numeric, 1) AS l2 FROM harca.search_statistics;
 UPDATE harca.search_target SET distance = 'cosine' WHERE name = 'report';
 
--- what the leg looks for
-CREATE FUNCTION terms(query text) RETURNS harca.query_terms LANGUAGE sql
-AS $$SELECT harca.search_terms(harca.search_target_row('report'), query, harca.search_options(NULL))$$;
-SELECT m.query, t.words, t.documents, m.looked_up, t.total
-FROM terms('report harbour crane number7') AS t, harca.matches(t, false, 100) AS m;
-SELECT m.query, m.looked_up FROM harca.matches(terms('report harbour'), false, 1100) AS m;
-SELECT m.query, m.looked_up FROM harca.matches(terms('report harbour'), false, 20000) AS m;
-SELECT terms('?!') IS NULL AS nothing;
+-- what the leg looks for: rare words alone, common ones with one another, all of them where that is affordable
+CREATE FUNCTION looked_for(query text, max_matches integer)
+    RETURNS TABLE (query text, words text[], documents bigint[], looked_up boolean[], total bigint) LANGUAGE sql
+AS $$
+    SELECT k ->> 'query', array_agg(w ->> 'word' ORDER BY n), array_agg((w ->> 'documents')::bigint ORDER BY n),
+           array_agg((w ->> 'looked_up')::boolean ORDER BY n), (k ->> 'documents')::bigint
+    FROM hybrid_search_explain('report', $1, '[1, 0]', options => jsonb_build_object('max_matches', $2, 'strategy', 'parallel')) AS x,
+         LATERAL (SELECT x -> 'legs' -> 'keyword') AS l (k), jsonb_array_elements(k -> 'words') WITH ORDINALITY AS a (w, n)
+    GROUP BY k
+$$;
+SELECT * FROM looked_for('report harbour crane number7', 100);
+SELECT * FROM looked_for('report harbour', 100);
+SELECT * FROM looked_for('report harbour', 1100);
+SELECT * FROM looked_for('report harbour', 20000);
+SELECT hybrid_search_explain('report', '?!') -> 'legs' -> 'keyword' ? 'words' AS something;
 -- no more rows are ranked than may be
 SELECT count(*) FROM hybrid_search('report', 'report', "limit" => 1000, options => '{"max_matches": 25, "candidates": 1000}');
 SELECT * FROM harca.quoted_phrases('the "harbour crane" of “北の港” and "no more');
 SELECT count(*) FROM harca.quoted_phrases(NULL);
 -- what is in quotation marks is looked for as it stands as well, and ranks by how rare it is
-SELECT m.query, t.phrases, t.phrase_weights[1] > 3 AS heavy
-FROM terms('report "harbour crane" “港の北”') AS t, harca.matches(t, false, 100) AS m;
+SELECT k ->> 'query' AS query, k -> 'phrases' AS phrases
+FROM (SELECT hybrid_search_explain('report', 'report "harbour crane" “港の北”', '[1, 0]', options => '{"max_matches": 100, "strategy": "parallel"}')
+             -> 'legs' -> 'keyword') AS x (k);
 SELECT count(*), min(id::integer) FROM hybrid_search('report', 'number9 "harbour crane"', "limit" => 51) WHERE keyword_score > 3;
 SELECT count(*), min(id::integer) FROM hybrid_search('report', 'report "harbour crane"', "limit" => 100, options => '{"phrases": "require"}');
 SELECT count(*) FROM hybrid_search('report', '"crane harbour"', options => '{"phrases": "require"}');
@@ -95,11 +97,18 @@ SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9$$, optio
 
 -- a keyword query with a rare word leans on the words
 SELECT harca.rarity('{3,100}') AS three, harca.rarity('{0,10,100}') AS ten, harca.rarity('{0}') AS absent, harca.rarity(NULL) AS none;
-SELECT round(harca.expected_vector_weight(t, '{1,0,0,0}', 1)::numeric, 2) AS rare,
-       round(harca.expected_vector_weight(t, '{1,0,0,0}', 0.25)::numeric, 2) AS less_so,
-       round(harca.expected_vector_weight(t, '{0.5,0.5,0,0}', 1)::numeric, 2) AS doubtful,
-       round(harca.expected_vector_weight(t, '{0,1,0,0}', 1)::numeric, 2) AS semantic
-FROM harca.search_target_row('report') AS t;
+-- its weight is the mean of the profile's by the probabilities, each as much that of exact terms as a word is rare
+SELECT q.query, round((x ->> 'vector_weight')::numeric, 3) = round(sum(s.p * CASE
+           WHEN s.label = 'keyword' THEN (1 - r.rarity) * k.vector_weight + r.rarity * e.vector_weight
+           ELSE coalesce(p.vector_weight, 0.5) END)::numeric, 3) AS mean
+FROM (VALUES ('NUMBER7'), ('CRANE'), ('how high is the crane of the harbour'), ('cranes of harbours')) AS q (query),
+     hybrid_search_explain('report', q.query, '[1, 0]') AS x,
+     LATERAL (SELECT (x ->> 'rarity')::float8) AS r (rarity),
+     LATERAL (SELECT key, value::float8 FROM jsonb_each_text(x -> 'classification' -> 'scores')) AS s (label, p)
+LEFT JOIN harca.search_profile AS p ON p.query_type = s.label,
+     harca.search_profile AS k, harca.search_profile AS e
+WHERE k.query_type = 'keyword' AND e.query_type = 'exact term'
+GROUP BY q.query, x ORDER BY q.query COLLATE "C";
 SELECT query_type, round(vector_weight::numeric, 1) AS weight FROM hybrid_search('report', 'NUMBER7', '[1, 0]', "limit" => 1);
 SELECT query_type, round(vector_weight::numeric, 1) AS weight FROM hybrid_search('report', 'CRANE', '[1, 0]', "limit" => 1);
 DELETE FROM harca.search_profile WHERE query_type = 'exact term';
@@ -167,4 +176,4 @@ SELECT target, state FROM harca.stat_search_target ORDER BY 1;
 SELECT count(harca.drop_search_target(name)) FROM harca.search_target;
 DROP MATERIALIZED VIEW shown;
 DROP TABLE log;
-DROP FUNCTION terms;
+DROP FUNCTION looked_for;

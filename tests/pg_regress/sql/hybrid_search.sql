@@ -63,6 +63,10 @@ SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"lang
 SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"noted_on": {"gt": "2026-02-28", "lte": "2026-03-05"}}') ORDER BY id;
 SELECT id FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"noted_on": {"ne": null}, "importance": {"gt": 4}}') ORDER BY id;
 SELECT count(*) FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"id": []}');
+-- whatever a column is called
+ALTER TABLE memory ADD e text DEFAULT 'x', ADD t integer DEFAULT 7, ADD "it's ""odd"" \ $2" integer DEFAULT 8;
+SELECT count(*) FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{"lang": ["en"], "e": ["x", "y"], "t": 7, "it''s \"odd\" \\ $2": {"in": [8]}}');
+ALTER TABLE memory DROP e, DROP t, DROP "it's ""odd"" \ $2";
 SELECT count(*) FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => '{}');
 SELECT count(*) FROM hybrid_search('memory', 'harbour', '[0, 0, 1]', filter => $${"lang": "en' OR 'x' = 'x"}$$);
 

@@ -68,6 +68,11 @@ SELECT id FROM hybrid_search('part', 'pump', '[1, 0]', 3,
 UPDATE part SET listed_on = 'infinity', stock = NULL WHERE id = 100;
 UPDATE part SET listed_on = '-infinity', stock = -7 WHERE id = 102;
 SELECT id FROM hybrid_search('part', 'pump', NULL, 2, options => '{"boosts": {"listed_on": {"weight": 1, "half_life": "1 second"}, "stock": {"weight": 0.1, "max": 1e15}}, "candidates": 300}');
+-- null earns nothing, a date no more than a number
+UPDATE part SET listed_on = NULL WHERE id IN (2, 4);
+SELECT h.id, h.score = h.keyword_score / p.keyword_score * p.score AS plain
+FROM hybrid_search('part', 'pump', NULL, 300, options => '{"boosts": {"listed_on": {"weight": 1, "half_life": "7 days"}}}') AS h
+JOIN hybrid_search('part', 'pump', NULL, 300) AS p USING (id) WHERE id IN ('2', '4', '8') ORDER BY id;
 SELECT error_of($$SELECT * FROM hybrid_search('part', 'pump', options => '{"boosts": {"nowhere": {"weight": 1, "max": 1}}}')$$);
 SELECT error_of($$SELECT * FROM hybrid_search('part', 'pump', options => '{"boosts": {"content": {"weight": 1, "max": 1}}}')$$);
 SELECT error_of($$SELECT * FROM hybrid_search('part', 'pump', options => '{"boosts": {"stock": {"weight": 1}}}')$$);

@@ -67,8 +67,6 @@ SELECT error_of($$SELECT harca.record_feedback('fact', 'x', '1', 'NaN')$$);
 SELECT error_of($$SELECT harca.record_feedback('fact', NULL, '1')$$);
 SELECT error_of($$SELECT harca.record_feedback('fact', 'x', '1', 1, '[1, 2, 3]')$$);
 SELECT error_of($$SELECT harca.fit_weights('{0}', '{1}', '{1}', '{1,2,3}', 1, 0.5, 0.5)$$);
-SELECT error_of($$SELECT harca.weight_curve('{a}', '{1}', '{b}', '{1}', 'best', NULL, NULL, '{a}', '{1}', 0.5)$$);
-SELECT c[1] AS words, c[21] AS meaning, c[22] = c[21] AS own, cardinality(c) FROM harca.weight_curve('{a}', '{1}', '{b}', '{1}', 'rrf', NULL, NULL, '{a}', '{1}', 1) AS c;
 SELECT harca.drop_search_target('fact');
 SELECT count(*) FROM harca.search_tuning;
 DROP FUNCTION tuned;

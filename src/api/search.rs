@@ -1,0 +1,129 @@
+//! `hybrid_search`, `hybrid_search_explain`, `harca.explain_legs` and `harca.judged_curves`.
+#![allow(unsafe_code)] // exported symbols
+
+use std::time::Instant;
+
+use harca_core::search::fusion::Fused;
+use harca_core::search::options::Options;
+use harca_core::search::paging::Page;
+use pgrx::pg_sys::{self, Datum};
+
+use crate::bridge::function_call::{Call, sql_function};
+use crate::bridge::server_text;
+use crate::bridge::value::Value;
+use crate::search::arguments::{json_text, or_refuse};
+use crate::search::run::{Outcome, Request, Search};
+use crate::search::{Connection, explain, judged};
+
+sql_function!(pg_finfo_harca_hybrid_search, harca_hybrid_search, hybrid_search);
+sql_function!(pg_finfo_harca_hybrid_search_explain, harca_hybrid_search_explain, hybrid_search_explain);
+sql_function!(pg_finfo_harca_explain_legs, harca_explain_legs, explain_legs);
+sql_function!(pg_finfo_harca_judged_curves, harca_judged_curves, judged_curves);
+
+/// `hybrid_search(target text, query text, embedding vector, "limit" integer, "offset" integer, filter jsonb, options jsonb) →
+/// setof (id text, score double precision, vector_rank integer, keyword_rank integer, vector_score double precision,
+/// keyword_score double precision, vector_weight real, query_type text)`.
+fn hybrid_search(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    let options = options(call, 6);
+    let page = or_refuse(Page::new(call.int(3), call.int(4)));
+    let Some(request) = request(call, options, call.datum(5)) else { return call.null() };
+    let connection = Connection::open();
+    let search = Search::new(&connection, request);
+    let outcome = search.run();
+    for row in outcome.page(&search, page) {
+        rows.push([
+            Value::Bytes(row.id),
+            Value::Double(row.score),
+            row.vector_rank.into(),
+            row.keyword_rank.into(),
+            row.vector_score.into(),
+            row.keyword_score.into(),
+            Value::Real(outcome.vector_weight),
+            Value::Datum(outcome.answer.query_type().datum()),
+        ]);
+    }
+    drop(connection);
+    call.null()
+}
+
+/// `hybrid_search_explain(…) → jsonb`, with the arguments of `hybrid_search`; null for a null query.
+fn hybrid_search_explain(call: &mut Call<'_>) -> Datum {
+    let options = options(call, 6);
+    let page = or_refuse(Page::new(call.int(3), call.int(4)));
+    let Some(request) = request(call, options, call.datum(5)) else { return call.null() };
+    let connection = Connection::open();
+    let search = Search::new(&connection, request);
+    let outcome = search.run();
+    let fusing = Instant::now();
+    let rows: Vec<Fused<&[u8]>> = outcome.page(&search, page);
+    let explanation = explain::explanation(&search, &outcome, &rows, [fusing, Instant::now()]).to_string();
+    drop(rows);
+    drop(connection);
+    call.value(Value::Datum(jsonb(&explanation)))
+}
+
+/// `harca.explain_legs(target text, query text, embedding vector, "limit" integer, filter jsonb, options jsonb) → setof (leg
+/// text, plan text)`.
+fn explain_legs(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    let options = options(call, 5);
+    let Some(request) = request(call, options, call.datum(4)) else { return call.null() };
+    let connection = Connection::open();
+    let search = Search::new(&connection, request);
+    let outcome: Outcome = search.run();
+    for leg in outcome.ran.iter().rev() {
+        for line in explain::plan(&search, &outcome, *leg) {
+            rows.push([Value::Text(leg.name()), Value::Text(&line)]);
+        }
+    }
+    drop(connection);
+    call.null()
+}
+
+/// `harca.judged_curves(target text, judgements regclass, k1_grid double precision[], b_grid double precision[]) → setof (query
+/// text, exactness double precision, measure double precision, curve double precision[])`.
+fn judged_curves(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    let Some(target) = call.text(0) else { return call.null() };
+    let target = server_text::to_utf8(target.prefix(usize::MAX), usize::MAX).into_owned();
+    let (judgements, k1_grid, b_grid) = (judged::relation(call.datum(1)), call.doubles(2), call.doubles(3));
+    let connection = Connection::open();
+    judged::measure(&connection, &target, judgements, &k1_grid, &b_grid, |curves| {
+        rows.push([
+            Value::Text(&curves.query),
+            Value::Double(curves.exactness),
+            Value::Double(curves.measure),
+            Value::Doubles(&curves.curve),
+        ]);
+    });
+    drop(connection);
+    call.null()
+}
+
+fn options(call: &Call<'_>, n: usize) -> Options {
+    or_refuse(Options::parse(call.datum(n).map(json_text).as_deref()))
+}
+
+/// What the first four arguments and the filter ask for; none for a null query.
+fn request(call: &Call<'_>, options: Options, filter: Option<Datum>) -> Option<Request> {
+    let query = call.text(1)?;
+    let target = call.text(0).map(|name| server_text::to_utf8(name.prefix(usize::MAX), usize::MAX).into_owned());
+    Some(Request {
+        target: target.unwrap_or_else(|| "<NULL>".into()),
+        query,
+        embedding: call.datum(2),
+        filter,
+        candidates: usize::try_from(options.candidates(call.int(3))).unwrap_or(0),
+        options,
+    })
+}
+
+/// A `jsonb` from its text.
+fn jsonb(text: &str) -> Datum {
+    // SAFETY: a text that was made a moment ago; the input function of the type with a string.
+    unsafe {
+        let text = pg_sys::text_to_cstring(server_text::from_utf8(text).cast_mut_ptr());
+        pg_sys::OidInputFunctionCall(pg_sys::F_JSONB_IN.into(), text, pg_sys::InvalidOid, -1)
+    }
+}

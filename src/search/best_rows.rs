@@ -1,0 +1,137 @@
+//! The best rows of those that a leg reads, and what is kept of each.
+#![allow(unsafe_code)]
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::ffi::CStr;
+
+use pgrx::pg_sys::{self, Oid};
+
+use super::legs::{Id, Rows};
+use super::statements::{Copied, Row};
+
+/// Writes identifiers.
+pub struct Output(Oid);
+
+impl Output {
+    /// Those of a type.
+    pub fn of(kind: Oid) -> Self {
+        let (mut function, mut variable) = (pg_sys::InvalidOid, false);
+        // SAFETY: a catalog look-up; the places are ours.
+        unsafe { pg_sys::getTypeOutputInfo(kind, &mut function, &mut variable) };
+        Self(function)
+    }
+
+    /// The first column of a row by its output function, not by a cast, which may be a function of whoever owns its type.
+    pub fn id(&self, row: &Row<'_>) -> Id {
+        // SAFETY: the output function of the column's type gives a string.
+        row.datum(0).map_or_else(Vec::new, |datum| unsafe {
+            CStr::from_ptr(pg_sys::OidOutputFunctionCall(self.0, datum)).to_bytes().to_vec()
+        })
+    }
+}
+
+/// What is kept of a row beside its score.
+#[derive(Default)]
+pub struct Extra {
+    /// Its embedding as it is stored, where the other leg scores it.
+    pub embedding: Option<Copied>,
+    /// Its score by words.
+    pub words: Option<f64>,
+    /// Its boost.
+    pub boost: f64,
+}
+
+/// A row among the best.
+pub struct Candidate {
+    /// By the leg.
+    pub score: f64,
+    /// The row.
+    pub id: Id,
+    /// What else is kept.
+    pub extra: Extra,
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Candidate {}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The worst one is the greatest.
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.score.total_cmp(&self.score).then_with(|| self.id.cmp(&other.id))
+    }
+}
+
+/// The best rows so far: the higher score first, then the lower identifier.
+pub struct Best {
+    most: usize,
+    heap: BinaryHeap<Candidate>,
+}
+
+impl Best {
+    /// None yet, and so many at most.
+    pub fn new(most: usize) -> Self {
+        Self { most, heap: BinaryHeap::with_capacity(most.min(1024)) }
+    }
+
+    /// Takes a row if it is among the best; what it takes time to read is read only then.
+    pub fn offer(&mut self, score: f64, id: impl FnOnce() -> Id, extra: impl FnOnce() -> Extra) {
+        if self.heap.len() < self.most {
+            self.heap.push(Candidate { score, id: id(), extra: extra() });
+            return;
+        }
+        let Some(mut worst) = self.heap.peek_mut() else { return };
+        if score < worst.score {
+            return;
+        }
+        let id = id();
+        if score > worst.score || id < worst.id {
+            *worst = Candidate { score, id, extra: extra() };
+        }
+    }
+
+    /// What is left, of so many that were read.
+    pub fn rows(self, read: usize) -> Ranked {
+        Ranked { candidates: self.heap.into_sorted_vec(), other: Vec::new(), read }
+    }
+}
+
+/// The best rows in order.
+pub struct Ranked {
+    /// Best first.
+    pub candidates: Vec<Candidate>,
+    /// Their scores by the other leg's measure.
+    pub other: Vec<(Id, f64)>,
+    read: usize,
+}
+
+impl Ranked {
+    /// As a leg gives them.
+    pub fn into_rows(self) -> Rows {
+        let boosted = self.candidates.iter().filter(|row| row.extra.boost > 0.0);
+        Rows {
+            boosts: boosted.map(|row| (row.id.clone(), row.extra.boost)).collect(),
+            ranked: self.candidates.into_iter().map(|row| (row.id, row.score)).collect(),
+            other: self.other,
+            read: self.read,
+        }
+    }
+}
+
+/// Rows by a score that not all of them have.
+pub fn in_order(scored: impl Iterator<Item = (Id, Option<f64>)>) -> Vec<(Id, f64)> {
+    let mut ordered: Vec<_> = scored.filter_map(|(id, score)| Some((id, score?))).collect();
+    ordered.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    ordered
+}

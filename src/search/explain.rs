@@ -1,0 +1,241 @@
+//! How a search came to its rows.
+
+use std::time::Instant;
+
+use harca_core::search::fusion::Fused;
+use harca_core::search::options::Strategy;
+use serde_json::{Map, Value, json};
+
+use super::legs::Leg;
+use super::run::{Outcome, Search};
+use super::statements::{Connection, Parameter};
+use super::terms::Matches;
+use crate::bridge::server_text;
+
+/// PostgreSQL's plan for the query that a leg of the search has run, line by line.
+pub fn plan(search: &Search<'_>, outcome: &Outcome, leg: Leg) -> Vec<String> {
+    let scope = search.scope();
+    let embedded = search.request.embedding.is_some();
+    let sql = match leg {
+        Leg::Keyword => scope.keyword_sql(outcome.most_ranked, outcome.strategy == Strategy::KeywordFirst && embedded),
+        Leg::Vector => {
+            let by_both = outcome.strategy == Strategy::VectorFirst && outcome.terms.is_some();
+            scope.vector_sql(outcome.exact, by_both)
+        }
+    };
+    let matches = (leg == Leg::Keyword).then_some(outcome.matches.as_ref()).flatten();
+    search.connection.explain(&sql, &scope.parameters(matches, outcome.terms.as_ref()))
+}
+
+/// The names of the indexes that a plan scans, as it writes them.
+fn indexes(plan: &[String]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for line in plan {
+        for sign in ["Scan using ", "Scan Backward using ", "Bitmap Index Scan on "] {
+            let Some((_, behind)) = line.split_once(sign) else { continue };
+            let end = match behind.strip_prefix('"') {
+                // A quotation mark inside is doubled.
+                Some(quoted) => quoted.replace("\"\"", "  ").find('"').map_or(behind.len(), |end| end + 2),
+                None => behind.find(char::is_whitespace).unwrap_or(behind.len()),
+            };
+            found.push(behind[..end].to_owned());
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// All of it, as `hybrid_search_explain` gives it; the rows are those of the page.
+pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>], fusion: [Instant; 2]) -> Value {
+    let (target, options) = (&search.target, &search.request.options);
+    let state = state(search.connection, &target.name);
+    let mut warnings: Vec<String> = Vec::new();
+    let mut legs = Map::new();
+    for leg in [Leg::Keyword, Leg::Vector] {
+        legs.insert(leg.name().into(), explained(search, outcome, leg, &mut warnings));
+    }
+    if let Some(terms) = &outcome.terms {
+        let words = terms.words.iter().enumerate().map(|(n, word)| {
+            json!({
+                "word": server_text::to_utf8(&word.lexeme, usize::MAX),
+                "documents": word.documents,
+                "looked_up": outcome.matches.as_ref().map(|matches| matches.looked_up[n]),
+            })
+        });
+        legs["keyword"]["words"] = words.collect();
+        legs["keyword"]["documents"] = terms.documents().into();
+        legs["keyword"]["query"] = outcome.matches.as_ref().map(Matches::text).into();
+        legs["keyword"]["phrases"] = terms.phrases.iter().map(|phrase| Value::from(phrase.text())).collect();
+        if let Some(matches) = &outcome.matches {
+            let common: Vec<_> =
+                terms.words.iter().zip(&matches.looked_up).filter(|(_, looked_up)| !**looked_up).collect();
+            if !common.is_empty() {
+                let names: Vec<_> = common
+                    .iter()
+                    .map(|(word, _)| server_text::to_utf8(&word.lexeme, usize::MAX).into_owned())
+                    .collect();
+                warnings.push(format!("too common to be looked up alone: {}", names.join(", ")));
+            }
+        }
+    }
+    if outcome.ran.contains(&Leg::Keyword) {
+        let matched = matched(search, outcome);
+        legs["keyword"]["ranked"] = matched.min(outcome.most_ranked).into();
+        if matched > outcome.most_ranked {
+            warnings.push(format!(
+                "more than {0} rows match: {0} of them were ranked, not the best of all",
+                outcome.most_ranked
+            ));
+        }
+    }
+    if state != "fresh" {
+        warnings.push(format!(
+            "the statistics of the search target are not fresh ({state}): call harca.refresh_search_statistics('{}')",
+            target.name.replace('\'', "''")
+        ));
+    }
+    let answer = &outcome.answer;
+    if answer.names().text == harca_core::classify::rules::NAME {
+        warnings.push("the rules answered in the place of a model".into());
+    }
+    let times = &outcome.times;
+    json!({
+        "classification": classification(outcome),
+        "vector_weight": real(outcome.vector_weight),
+        "rarity": number(outcome.rarity),
+        "strategy": {
+            "asked": options.strategy.name(),
+            "taken": outcome.strategy.name(),
+            "reason": outcome.reason,
+        },
+        "options": serde_json::from_str::<Value>(&options.to_json()).unwrap_or_default(),
+        "fusion": {
+            "method": options.fusion.name(),
+            "similarity_deviation": target.similarity_deviation.map(number),
+            "keyword_bound": outcome.terms.as_ref().map(|terms| number(terms.bound)),
+        },
+        "legs": legs,
+        "statistics": state,
+        "milliseconds": {
+            "classification": milliseconds(times[0], times[1]),
+            "terms": milliseconds(times[1], times[2]),
+            "keyword_leg": milliseconds(times[2], times[3]),
+            "vector_leg": milliseconds(times[3], times[4]),
+            "fusion": milliseconds(fusion[0], fusion[1]),
+        },
+        "rows": rows.iter().zip(1..).map(|(fused, ordinality)| row(fused, ordinality)).collect::<Vec<_>>(),
+        "warnings": warnings,
+    })
+}
+
+fn explained(search: &Search<'_>, outcome: &Outcome, leg: Leg, warnings: &mut Vec<String>) -> Value {
+    let (found, times) = match leg {
+        Leg::Keyword => (outcome.keyword.len(), (outcome.times[2], outcome.times[3])),
+        Leg::Vector => (outcome.vector.len(), (outcome.times[3], outcome.times[4])),
+    };
+    let name = leg.name();
+    let ran = outcome.ran.contains(&leg);
+    let mut used = Vec::new();
+    if ran {
+        used = indexes(&plan(search, outcome, leg));
+        if leg == Leg::Vector && outcome.exact {
+            warnings.push("the vector index gave up before it had enough rows: all that qualify were read".into());
+        } else if used.is_empty() {
+            warnings.push(format!("the {name} leg reads the whole table: PostgreSQL uses no index for it"));
+        }
+        if found == 0 {
+            let filter = if search.request.filter.is_some() { ": see whether the filter leaves rows" } else { "" };
+            warnings.push(format!("the {name} leg found nothing{filter}"));
+        }
+    } else {
+        warnings.push(format!("the {name} leg was skipped: {}", why_skipped(search, outcome, leg, found)));
+    }
+    json!({ "ran": ran, "rows": found, "indexes": used, "milliseconds": milliseconds(times.0, times.1) })
+}
+
+fn why_skipped(search: &Search<'_>, outcome: &Outcome, leg: Leg, found: usize) -> String {
+    let strategy = outcome.strategy;
+    let no_words = leg == Leg::Keyword && outcome.terms.is_none() && strategy != Strategy::VectorOnly;
+    if matches!(strategy, Strategy::KeywordFirst | Strategy::VectorFirst) && found > 0 {
+        let reason = outcome.reason.map_or_else(String::new, |reason| format!(", as {reason}"));
+        format!("it only scores the rows of the other leg (strategy {}{reason})", strategy.name())
+    } else if leg == Leg::Vector && search.request.embedding.is_none() {
+        "no embedding of the query was given".into()
+    } else if no_words || outcome.reason.is_some() {
+        "the text search configuration leaves no word of the query".into()
+    } else {
+        format!("the strategy is {}", strategy.name())
+    }
+}
+
+/// Rows that the keyword leg's query matches, up to one more than are ranked.
+fn matched(search: &Search<'_>, outcome: &Outcome) -> i64 {
+    let target = &search.target;
+    let sql = format!(
+        "SELECT pg_catalog.count(*) FROM (SELECT FROM {} AS t WHERE t.{} OPERATOR(pg_catalog.@@) $1{} LIMIT {}) AS m",
+        target.table,
+        target.document,
+        search.condition,
+        outcome.most_ranked + 1
+    );
+    let mut count = 0;
+    let parameters = search.scope().parameters(outcome.matches.as_ref(), outcome.terms.as_ref());
+    search.connection.each_for_parameters(&sql, &parameters, |row| count = row.big_int(0).unwrap_or(0));
+    count
+}
+
+/// How old the statistics of a target are.
+fn state(connection: &Connection, target: &str) -> String {
+    const SQL: &str = "SELECT s.state FROM harca.stat_search_target AS s WHERE s.target OPERATOR(pg_catalog.=) $1";
+    let mut state = String::new();
+    connection.each(SQL, &[Parameter::text(target)], |row| state = row.text(0).unwrap_or_default());
+    state
+}
+
+fn classification(outcome: &Outcome) -> Value {
+    let answer = &outcome.answer;
+    let (classification, names) = (answer.classification(), answer.names());
+    let scores: Map<String, Value> = names
+        .labels
+        .iter()
+        .zip(classification.scores.as_slice())
+        .map(|(label, score)| (label.clone(), real(*score)))
+        .collect();
+    json!({
+        "query_type": answer.shown_type(),
+        "confidence": real(classification.confidence),
+        "scores": scores,
+        "language": classification.language.code(),
+        "model": names.text,
+    })
+}
+
+fn row(row: &Fused<&[u8]>, ordinality: u32) -> Value {
+    json!({
+        "ordinality": ordinality,
+        "id": server_text::to_utf8(row.id, usize::MAX),
+        "score": number(row.score),
+        "vector_rank": row.vector_rank,
+        "keyword_rank": row.keyword_rank,
+        "vector_score": row.vector_score.map(number),
+        "keyword_score": row.keyword_score.map(number),
+        "vector_normalised": row.vector_normalised.map(number),
+        "keyword_normalised": row.keyword_normalised.map(number),
+    })
+}
+
+/// A `real` as PostgreSQL writes it: by the digits that it has.
+fn real(value: f32) -> Value {
+    value.to_string().parse().map_or(Value::Null, number)
+}
+
+/// A number as PostgreSQL writes it: a whole one without a point.
+fn number(value: f64) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() < EXACT { Value::from(value as i64) } else { Value::from(value) }
+}
+
+fn milliseconds(from: Instant, to: Instant) -> Value {
+    number((to.saturating_duration_since(from).as_secs_f64() * 1e6).round() / 1e3)
+}

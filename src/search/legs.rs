@@ -1,0 +1,91 @@
+//! What both legs of a search have in common: what they read beside the query, and what they give.
+
+use std::collections::HashMap;
+
+use harca_core::search::boosts::Boosts;
+use harca_core::search::options::Ranking;
+use pgrx::pg_sys::{self, Datum, Oid};
+
+use super::statements::{Parameter, Row};
+use super::target::Target;
+use super::terms::{Matches, Terms};
+
+/// An identifier, as its type's output function writes it.
+pub type Id = Vec<u8>;
+
+/// A leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leg {
+    /// By words.
+    Keyword,
+    /// By meaning.
+    Vector,
+}
+
+impl Leg {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keyword => "keyword",
+            Self::Vector => "vector",
+        }
+    }
+}
+
+/// What both legs read beside the query.
+pub struct Scope<'a> {
+    /// The table.
+    pub target: &'a Target,
+    /// Which rows, as SQL that begins with AND, and its parameter.
+    pub condition: &'a str,
+    /// The filter, a `jsonb`.
+    pub filter: Option<Datum>,
+    /// What raises scores.
+    pub boosts: &'a Boosts,
+    /// How many rows are taken.
+    pub candidates: usize,
+    /// How words rank.
+    pub ranking: Ranking,
+    /// The embedding of the query, a `vector`.
+    pub embedding: Option<Datum>,
+    /// The type `vector`.
+    pub vector_type: Oid,
+}
+
+/// What a leg has found, best first.
+#[derive(Default)]
+pub struct Rows {
+    /// Rows and scores.
+    pub ranked: Vec<(Id, f64)>,
+    /// The score of some of them by the other leg's measure, best first.
+    pub other: Vec<(Id, f64)>,
+    /// Boosts of rows that have one.
+    pub boosts: HashMap<Id, f64>,
+    /// Rows that the query gave.
+    pub read: usize,
+}
+
+impl Scope<'_> {
+    /// The parameters of both queries: $1 to $4.
+    pub fn parameters(&self, matches: Option<&Matches>, terms: Option<&Terms>) -> [Parameter; 4] {
+        [
+            Parameter(pg_sys::TSQUERYOID, matches.map(|matches| matches.query)),
+            Parameter(pg_sys::JSONBOID, self.filter),
+            Parameter(pg_sys::TSQUERYOID, terms.and_then(|terms| terms.wanted)),
+            Parameter(self.vector_type, self.embedding),
+        ]
+    }
+
+    /// The values of boosts as SQL, each behind a comma.
+    pub(super) fn boost_columns(&self) -> String {
+        self.boosts.values("t").into_iter().map(|value| format!(", {value}")).collect()
+    }
+
+    /// The boost of a row whose values begin at a column.
+    pub(super) fn boost(&self, row: &Row<'_>, first: usize) -> f64 {
+        if self.boosts.is_empty() {
+            return 0.0;
+        }
+        self.boosts.boost((0..self.boosts.len()).map(|n| row.double(first + n)))
+    }
+}

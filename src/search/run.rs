@@ -1,0 +1,311 @@
+//! A search from its arguments to its rows.
+use std::collections::HashMap;
+use std::time::Instant;
+
+use harca_core::search::boosts::Boosts;
+use harca_core::search::filter;
+use harca_core::search::fusion::{self, Fused, Method};
+use harca_core::search::options::{Options, Ranking, Strategy};
+use harca_core::search::paging::Page;
+use harca_core::search::weighting::{self, Kind};
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::{Datum, Oid};
+
+use super::arguments::{boosted_column, check_embedding, filter_column, json_text, or_refuse, seconds, vector_type};
+use super::catalog;
+use super::legs::{Id, Leg, Rows, Scope};
+use super::statements::Connection;
+use super::target::{Target, refuse};
+use super::terms::{Matches, Terms};
+use super::vector_leg::WidenedScan;
+use crate::backend::{self, Answer};
+use crate::bridge::server_text::{self, ServerText};
+use crate::settings;
+
+/// What a search is asked for.
+pub struct Request {
+    /// The name of the target.
+    pub target: String,
+    /// The query.
+    pub query: ServerText,
+    /// Its embedding, a `vector`.
+    pub embedding: Option<Datum>,
+    /// Which rows, a `jsonb`.
+    pub filter: Option<Datum>,
+    /// How.
+    pub options: Options,
+    /// Rows to take from each leg.
+    pub candidates: usize,
+}
+
+/// A word that a handful of documents have.
+const LEAST_RARITY: f64 = 0.8;
+/// A weight with which meaning has next to no say.
+const MOST_WEIGHT: f32 = 0.2;
+const TOO_FEW: &str = "documents with the words of the query are too few to fill its pages";
+
+/// What a search has found, and all that it rests on.
+pub struct Outcome {
+    /// What the query was taken for.
+    pub answer: Answer,
+    /// Its words; none where nothing is left of it.
+    pub terms: Option<Terms>,
+    /// How rare the rarest word is.
+    pub rarity: f64,
+    /// The weight of the vector leg.
+    pub vector_weight: f32,
+    /// The strategy that was taken.
+    pub strategy: Strategy,
+    /// Why, where it was not asked for.
+    pub reason: Option<&'static str>,
+    /// The rows that the keyword leg has looked at.
+    pub matches: Option<Matches>,
+    /// The legs that ran, in their order.
+    pub ran: Vec<Leg>,
+    /// Whether the vector leg had to go without a vector index.
+    pub exact: bool,
+    /// Rows that the keyword leg ranks at most.
+    pub most_ranked: i64,
+    /// What the keyword leg has, best first.
+    pub keyword: Vec<(Id, f64)>,
+    /// What the vector leg has.
+    pub vector: Vec<(Id, f64)>,
+    /// What raises scores.
+    pub boosts: HashMap<Id, f64>,
+    /// When it began, had the classification, the terms, the keyword leg and the vector leg.
+    pub times: [Instant; 5],
+}
+
+/// A search under way: the target, and what its arguments have become.
+pub struct Search<'c> {
+    /// Through which it runs.
+    pub connection: &'c Connection,
+    /// The table.
+    pub target: Target,
+    /// What is asked for.
+    pub request: Request,
+    /// The filter as SQL.
+    pub condition: String,
+    /// The last row of the page before, its identifier in the server's encoding.
+    after: Option<(f64, Id)>,
+    boosts: Boosts,
+    vector_type: Oid,
+}
+
+impl<'c> Search<'c> {
+    /// Reads the target and checks the arguments; an error for those that do not fit it.
+    pub fn new(connection: &'c Connection, request: Request) -> Self {
+        let target = Target::find(connection, &request.target);
+        if let Some(embedding) = request.embedding {
+            check_embedding(&target, embedding);
+        } else if matches!(
+            request.options.strategy,
+            Strategy::VectorFirst | Strategy::VectorOnly | Strategy::Intersection
+        ) {
+            refuse(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("search strategy \"{}\" needs an embedding of the query", request.options.strategy.name()),
+                None,
+                Some("Pass the embedding as the third argument, or use the strategy auto.".into()),
+            );
+        }
+        let json = request.filter.map(json_text);
+        let condition = or_refuse(filter::condition(json.as_deref(), 2, "t", &target.table, |name| {
+            filter_column(target.relation, name)
+        }));
+        let boosts = or_refuse(Boosts::parse(
+            request.options.boosts.as_deref(),
+            &target.table,
+            |name| boosted_column(target.relation, name),
+            seconds,
+        ));
+        let after = request.options.after.as_ref().map(|after| {
+            let id = catalog::server_string(&after.id).unwrap_or_default();
+            (after.score, id.into_bytes())
+        });
+        Self { connection, target, request, condition, after, boosts, vector_type: vector_type() }
+    }
+
+    /// What both legs read.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope {
+            target: &self.target,
+            condition: &self.condition,
+            filter: self.request.filter,
+            boosts: &self.boosts,
+            candidates: self.request.candidates,
+            ranking: self.request.options.ranking,
+            embedding: self.request.embedding,
+            vector_type: self.vector_type,
+        }
+    }
+
+    /// Runs the legs by the strategy.
+    pub fn run(&self) -> Outcome {
+        let Request { query, embedding, options, candidates, .. } = &self.request;
+        let began = Instant::now();
+        let answer = backend::classify(*query);
+        let classified = Instant::now();
+        let chars = settings::max_query_chars();
+        let read = server_text::to_utf8(query.prefix(chars), chars);
+        let wants_words = options.strategy != Strategy::VectorOnly;
+        let terms = if wants_words { Terms::of(self.connection, &self.target, &read, options) } else { None };
+        let rarity = terms.as_ref().map_or(0.0, Terms::rarity);
+        let vector_weight = match options.strategy {
+            Strategy::KeywordOnly => 0.0,
+            Strategy::VectorOnly => 1.0,
+            _ => options.vector_weight.unwrap_or_else(|| self.expected_weight(&answer, rarity)) as f32,
+        };
+        let mut outcome = Outcome {
+            answer,
+            rarity,
+            vector_weight,
+            strategy: options.strategy,
+            reason: None,
+            matches: None,
+            ran: Vec::new(),
+            exact: false,
+            most_ranked: options.max_matches,
+            keyword: Vec::new(),
+            vector: Vec::new(),
+            boosts: HashMap::new(),
+            terms,
+            times: [began, classified, classified, classified, classified],
+        };
+        if options.strategy == Strategy::Auto {
+            outcome.choose(embedding.is_some(), *candidates);
+        }
+        if let Some(terms) = &outcome.terms
+            && outcome.strategy != Strategy::VectorFirst
+        {
+            let most = u64::try_from(outcome.most_ranked).unwrap_or(0);
+            outcome.matches = Some(terms.matches(options.phrases, most));
+        }
+        outcome.times[2] = Instant::now();
+        self.keyword_leg(&mut outcome);
+        outcome.times[3] = Instant::now();
+        self.vector_leg(&mut outcome);
+        outcome.times[4] = Instant::now();
+        outcome
+    }
+
+    /// The weight of the vector leg: the mean of the profile's weights by the probabilities of their types.
+    ///
+    /// By the probabilities and not by the type, which `pg_harca.min_confidence` may make unknown: doubt has moved them
+    /// already. A type without a row has the target's own weight, and that of "keyword" goes over to that of "exact term"
+    /// as the word is rare.
+    fn expected_weight(&self, answer: &Answer, rarity: f64) -> f64 {
+        let own = f64::from(self.target.vector_weight);
+        let exact_term = self.target.weight_of("exact term");
+        let labels = answer.names().labels.iter();
+        let kinds: Vec<Kind> = labels
+            .zip(answer.classification().scores.as_slice())
+            .map(|(label, probability)| {
+                let profile = self.target.weight_of(label);
+                let weight = profile.unwrap_or(own);
+                let exact_weight = match profile.and(exact_term) {
+                    Some(exact) if label == "keyword" => exact,
+                    _ => weight,
+                };
+                Kind { probability: f64::from(*probability), weight, exact_weight }
+            })
+            .collect();
+        weighting::vector_weight(&kinds, rarity)
+    }
+
+    fn keyword_leg(&self, outcome: &mut Outcome) {
+        let Request { embedding, options, candidates, .. } = &self.request;
+        let Some(terms) = &outcome.terms else { return };
+        if outcome.matches.is_none() {
+            return;
+        }
+        outcome.ran.push(Leg::Keyword);
+        while let Some(matches) = &outcome.matches {
+            let by_both = embedding.is_some() && outcome.strategy == Strategy::KeywordFirst;
+            let rows = self.scope().keyword(self.connection, terms, matches, outcome.most_ranked, by_both);
+            outcome.keyword = rows.ranked;
+            outcome.vector = rows.other;
+            outcome.boosts = rows.boosts;
+            if outcome.keyword.len() >= *candidates {
+                return;
+            }
+            if outcome.reason.is_some() && outcome.strategy == Strategy::KeywordFirst {
+                outcome.strategy = Strategy::Parallel;
+                outcome.reason = Some(TOO_FEW);
+            }
+            // With no other leg to fill its pages, common words that it meant to look up together are looked up alone.
+            let alone = matches!(outcome.strategy, Strategy::KeywordOnly | Strategy::KeywordFirst);
+            if !alone || matches.looked_up.iter().all(|looked_up| *looked_up) {
+                return;
+            }
+            outcome.matches = Some(terms.matches(options.phrases, u64::MAX));
+        }
+    }
+
+    fn vector_leg(&self, outcome: &mut Outcome) {
+        use Strategy::{Intersection, Parallel, VectorFirst, VectorOnly};
+        let runs = matches!(outcome.strategy, Parallel | VectorFirst | Intersection | VectorOnly);
+        if self.request.embedding.is_none() || !runs {
+            return;
+        }
+        outcome.ran.push(Leg::Vector);
+        let terms = outcome.terms.as_ref();
+        let by_both = outcome.strategy == VectorFirst && terms.is_some();
+        let scope = self.scope();
+        let _widened = WidenedScan::begin(self.connection, &scope);
+        let mut rows = scope.vector(self.connection, terms, false, by_both);
+        outcome.exact = scope.gave_up(self.connection, &rows, terms, by_both);
+        if outcome.exact {
+            rows = scope.vector(self.connection, terms, true, by_both);
+        }
+        let Rows { ranked, other, boosts, .. } = rows;
+        outcome.vector = ranked;
+        if outcome.strategy == VectorFirst {
+            outcome.keyword = other;
+        }
+        outcome.boosts.extend(boosts);
+    }
+}
+
+impl Outcome {
+    /// The strategy for `auto`.
+    fn choose(&mut self, has_embedding: bool, candidates: usize) {
+        (self.strategy, self.reason) = match &self.terms {
+            _ if !has_embedding => (Strategy::KeywordOnly, Some("no embedding of the query was given")),
+            None => (Strategy::VectorOnly, Some("no word of the query can be looked up")),
+            Some(terms) if self.rarity >= LEAST_RARITY && self.vector_weight <= MOST_WEIGHT => {
+                self.most_ranked = self.most_ranked.min(10 * candidates as i64);
+                if terms.words.iter().map(|word| word.documents).sum::<u64>() < candidates as u64 {
+                    (Strategy::Parallel, Some(TOO_FEW))
+                } else {
+                    (Strategy::KeywordFirst, Some("a word of the query is in a handful of documents"))
+                }
+            }
+            Some(_) => (Strategy::Parallel, Some("both legs have a say")),
+        };
+    }
+
+    /// How the legs are fused.
+    pub fn method(&self, search: &Search<'_>) -> Method {
+        let options = &search.request.options;
+        let bound = match options.ranking {
+            Ranking::Bm25 => self.terms.as_ref().map(|terms| terms.bound),
+            Ranking::TsRankCd => None,
+        };
+        options.fusion.method(search.target.similarity_deviation, bound)
+    }
+
+    /// The rows of a page, in order.
+    pub fn page<'o>(&'o self, search: &'o Search<'_>, page: Page) -> Vec<Fused<&'o [u8]>> {
+        let method = self.method(search);
+        let vector: Vec<(&[u8], f64)> = self.vector.iter().map(|(id, score)| (id.as_slice(), *score)).collect();
+        let keyword: Vec<(&[u8], f64)> = self.keyword.iter().map(|(id, score)| (id.as_slice(), *score)).collect();
+        let mut fused = fusion::fuse(&vector, &keyword, f64::from(self.vector_weight), method);
+        if !self.boosts.is_empty() {
+            let factors = self.boosts.iter().map(|(id, boost)| (id.as_slice(), 1.0 + boost)).collect();
+            fusion::boost(&mut fused, &factors);
+        }
+        let after = search.after.as_ref().map(|(score, id)| (*score, id.as_slice()));
+        page.of(fused, self.strategy == Strategy::Intersection, after)
+    }
+}

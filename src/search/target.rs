@@ -1,0 +1,264 @@
+//! A search target as one search sees it: the row of `harca.search_target`, its table, and its statistics.
+#![allow(unsafe_code)]
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self, Oid};
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+
+use super::catalog::{self, Column, quoted};
+use super::statements::{Connection, Parameter, Row};
+
+/// How near two embeddings are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Distance {
+    /// One minus the cosine of the angle between them.
+    Cosine,
+    /// The Euclidean distance.
+    L2,
+    /// The negative inner product.
+    InnerProduct,
+}
+
+impl Distance {
+    /// pgvector's operator.
+    fn operator(self) -> &'static str {
+        match self {
+            Self::Cosine => "<=>",
+            Self::L2 => "<->",
+            Self::InnerProduct => "<#>",
+        }
+    }
+
+    /// The score of a row at a distance: the nearer, the higher.
+    pub fn score(self, distance: f64) -> f64 {
+        match self {
+            Self::Cosine => 1.0 - distance,
+            Self::L2 | Self::InnerProduct => 0.0 - distance,
+        }
+    }
+}
+
+/// A target whose table and columns are there.
+pub struct Target {
+    /// What searches call it.
+    pub name: String,
+    /// The table.
+    pub relation: Oid,
+    /// The table as SQL.
+    pub table: String,
+    /// The columns as SQL.
+    pub id: String,
+    /// That of the `tsvector`.
+    pub document: String,
+    /// That of the embedding.
+    pub embedding: String,
+    /// The type of the identifier.
+    pub id_type: Oid,
+    /// The text search configuration of documents.
+    pub config: Oid,
+    /// That of queries.
+    pub query_config: Oid,
+    /// What the index of the embeddings was built for.
+    pub distance: Distance,
+    /// The operator of the distance as SQL, schema and all.
+    pub operator: String,
+    /// The type of the embeddings.
+    pub embedding_oid: Oid,
+    /// That type as SQL.
+    pub embedding_type: String,
+    /// Their dimensions, where the column has a number of them.
+    pub dimensions: Option<usize>,
+    /// The weight of the vector leg.
+    pub vector_weight: f32,
+    /// Parameters of BM25.
+    pub k1: f64,
+    /// Likewise.
+    pub b: f64,
+    /// What is known of its rows; all none before the first refresh.
+    pub documents: Option<u64>,
+    /// Words of a document.
+    pub average_length: Option<f64>,
+    /// Standard deviation of the similarity of two rows.
+    pub similarity_deviation: Option<f64>,
+    /// The weights of the profile, by label.
+    pub profile: Vec<(String, f64)>,
+}
+
+const ROW: &str = "SELECT t.relation::pg_catalog.oid, t.id_column::pg_catalog.text, t.tsvector_column::pg_catalog.text, \
+    t.embedding_column::pg_catalog.text, t.config, t.query_config, t.distance, t.vector_weight, t.k1, t.b, s.documents, \
+    s.average_length, s.similarity_deviation \
+    FROM harca.search_target AS t \
+    LEFT JOIN harca.search_statistics AS s ON s.target OPERATOR(pg_catalog.=) t.name \
+    WHERE t.name OPERATOR(pg_catalog.=) $1";
+
+const PROFILE: &str =
+    "SELECT p.query_type, p.vector_weight FROM harca.search_profile AS p WHERE p.target OPERATOR(pg_catalog.=) $1";
+
+/// What is read of a row before it is checked.
+struct Found {
+    relation: Oid,
+    columns: [String; 3],
+    configs: [String; 2],
+    distance: String,
+    vector_weight: f32,
+    k1: f64,
+    b: f64,
+    documents: Option<u64>,
+    average_length: Option<f64>,
+    similarity_deviation: Option<f64>,
+}
+
+impl Found {
+    fn of(row: &Row<'_>) -> Self {
+        let text = |n| row.text(n).unwrap_or_default();
+        Self {
+            relation: row.oid(0).unwrap_or(pg_sys::InvalidOid),
+            columns: [text(1), text(2), text(3)],
+            configs: [text(4), text(5)],
+            distance: text(6),
+            vector_weight: row.real(7).unwrap_or(0.5),
+            k1: row.double(8).unwrap_or(0.9),
+            b: row.double(9).unwrap_or(0.4),
+            documents: row.big_int(10).and_then(|n| u64::try_from(n).ok()),
+            average_length: row.double(11),
+            similarity_deviation: row.double(12),
+        }
+    }
+}
+
+impl Target {
+    /// The target of this name; an error where it, its table or a column is not there.
+    pub fn find(connection: &Connection, name: &str) -> Self {
+        let mut found = None;
+        connection.each(ROW, &[Parameter::text(name)], |row| found = Some(Found::of(row)));
+        let Some(found) = found else {
+            refuse(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+                format!("search target \"{name}\" does not exist"),
+                None,
+                Some("Register the table with harca.register_search_target(name, relation), or see harca.search_target for what there is.".into()),
+            )
+        };
+        let mut profile = Vec::new();
+        connection.each(PROFILE, &[Parameter::text(name)], |row| {
+            profile.extend(row.text(0).zip(row.real(1).map(f64::from)));
+        });
+        Self::checked(name, found, profile)
+    }
+
+    /// Checked at each search, although registering does: the owner of a table may write the row by hand, and tables
+    /// change.
+    fn checked(name: &str, found: Found, profile: Vec<(String, f64)>) -> Self {
+        let relation = found.relation;
+        let Some((kind, table)) = catalog::relation_kind(relation).zip(catalog::relation_name(relation)) else {
+            refuse(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!("table of search target \"{name}\" no longer exists"),
+                Some(format!("It had the object identifier {}.", relation.to_u32())),
+                Some("Register the new table with replace => true, or call harca.drop_search_target(name).".into()),
+            )
+        };
+        // Not a view: its functions would run with the rights of whoever searches.
+        if !matches!(kind, 'r' | 'p' | 'm' | 'f') {
+            refuse(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("{table} cannot be searched"),
+                Some("A search target is a table, partitioned table, foreign table or materialized view.".into()),
+                None,
+            );
+        }
+        let [id, document, embedding] = found.columns;
+        let id_type = column(relation, &table, &id, "id", &[]).kind;
+        column(relation, &table, &document, "tsvector", &["tsvector"]);
+        let embedded = column(relation, &table, &embedding, "embedding", &["vector", "halfvec"]);
+        let distance = match found.distance.as_str() {
+            "cosine" => Distance::Cosine,
+            "l2" => Distance::L2,
+            _ => Distance::InnerProduct,
+        };
+        let (embedding_type, schema) =
+            catalog::type_of(embedded.kind).map_or_else(Default::default, |kind| (kind.qualified_name, kind.schema));
+        let [config, query_config] = found.configs.map(|config| configuration(&config));
+        Self {
+            name: name.into(),
+            relation,
+            table,
+            id: quoted(&id),
+            document: quoted(&document),
+            embedding: quoted(&embedding),
+            id_type,
+            config,
+            query_config,
+            distance,
+            operator: format!("OPERATOR({schema}.{})", distance.operator()),
+            embedding_oid: embedded.kind,
+            embedding_type,
+            dimensions: usize::try_from(embedded.modifier).ok().filter(|dimensions| *dimensions > 0),
+            vector_weight: found.vector_weight,
+            k1: found.k1,
+            b: found.b,
+            documents: found.documents,
+            average_length: found.average_length,
+            similarity_deviation: found.similarity_deviation,
+            profile,
+        }
+    }
+
+    /// The weight of the profile for a label.
+    pub fn weight_of(&self, label: &str) -> Option<f64> {
+        self.profile.iter().find(|(known, _)| known == label).map(|(_, weight)| *weight)
+    }
+}
+
+/// A column of one of these types, of any where none is given; an error for another.
+fn column(relation: Oid, table: &str, name: &str, role: &str, types: &[&str]) -> Column {
+    let Some(column) = catalog::column(relation, name) else {
+        refuse(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+            format!("column \"{name}\" of table {table} does not exist"),
+            Some(format!("It was given as the {role} column of a search target.")),
+            Some(format!("Name the {role} column with {role}_column => '...' in harca.register_search_target.")),
+        )
+    };
+    // A type counts by what it is, not by its name alone: anybody can create a type called vector, with operators that
+    // would run with the rights of whoever searches.
+    let kind = catalog::type_of(column.kind);
+    let known =
+        kind.as_ref().is_some_and(|kind| types.contains(&kind.name.as_str()) && (kind.built_in || kind.of_vector));
+    if !known && !types.is_empty() {
+        refuse(
+            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            format!("column \"{name}\" of table {table} cannot be the {role} column"),
+            Some(format!(
+                "Its type is {}, expected PostgreSQL's or pgvector's {}.",
+                kind.map_or_else(String::new, |kind| kind.name),
+                types.join(" or ")
+            )),
+            Some("Name a column of that type, or add one to the table.".into()),
+        );
+    }
+    column
+}
+
+/// A text search configuration by its qualified name, as PostgreSQL reads it; its error where there is none.
+fn configuration(name: &str) -> Oid {
+    let name = catalog::server_string(name).unwrap_or_default();
+    // SAFETY: a function of the server's that takes a string and gives the configuration.
+    let found = unsafe {
+        pg_sys::OidInputFunctionCall(pg_sys::F_REGCONFIGIN.into(), name.as_ptr().cast_mut(), pg_sys::InvalidOid, -1)
+    };
+    Oid::from(found.value() as u32)
+}
+
+/// Raises an error.
+pub fn refuse(code: PgSqlErrorCode, message: String, detail: Option<String>, hint: Option<String>) -> ! {
+    let mut report = ErrorReport::new(code, message, "");
+    if let Some(detail) = detail {
+        report = report.set_detail(detail);
+    }
+    if let Some(hint) = hint {
+        report = report.set_hint(hint);
+    }
+    report.report(PgLogLevel::ERROR);
+    unreachable!("an error report of this level does not return")
+}

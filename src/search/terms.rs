@@ -1,0 +1,302 @@
+//! What the keyword leg reads in a query: its words and how many documents have each, its phrases, and how to rank by them.
+#![allow(unsafe_code)]
+
+use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
+use harca_core::search::candidates::{self, Unit};
+use harca_core::search::options::{Options, Phrases, Ranking};
+use harca_core::search::weighting;
+use harca_core::text::phrase;
+use pgrx::pg_sys::{self, Datum, Oid};
+
+use super::catalog;
+use super::statements::{Connection, Parameter, detoasted};
+use super::target::Target;
+use crate::bridge::server_text;
+
+/// Documents of a word that are counted at most: what the statistics do not hold is rare, or new.
+const MOST_COUNTED: i64 = 1000;
+
+/// A word of a query.
+pub struct Word {
+    /// The lexeme, in the server's encoding.
+    pub lexeme: Vec<u8>,
+    /// How often the query has it.
+    frequency: u32,
+    /// How many documents have it.
+    pub documents: u64,
+}
+
+/// A phrase of a query.
+pub struct Phrase {
+    /// What matches it, a `tsquery`.
+    pub query: Datum,
+    /// What it adds to the score of a document that has it.
+    pub weight: f64,
+}
+
+impl Phrase {
+    /// What matches it, as PostgreSQL writes it.
+    pub fn text(&self) -> String {
+        server_text::to_utf8(&tsquery_text(self.query), usize::MAX).into_owned()
+    }
+}
+
+/// The words and phrases of a query.
+pub struct Terms {
+    /// Words in the order of the query.
+    pub words: Vec<Word>,
+    /// What is known of the table's documents.
+    collection: Collection,
+    /// What stands in quotation marks.
+    pub phrases: Vec<Phrase>,
+    /// Scores documents by the words.
+    pub scorer: Scorer,
+    /// What no document's score exceeds, phrases included.
+    pub bound: f64,
+    /// Any of the words, a `tsquery`, for `ts_rank_cd`.
+    pub wanted: Option<Datum>,
+}
+
+/// Which rows the keyword leg looks at.
+pub struct Matches {
+    /// What they match, a `tsquery`.
+    pub query: Datum,
+    /// For each word, whether it is looked up by itself.
+    pub looked_up: Vec<bool>,
+}
+
+impl Matches {
+    /// What they match, as PostgreSQL writes it.
+    pub fn text(&self) -> String {
+        server_text::to_utf8(&tsquery_text(self.query), usize::MAX).into_owned()
+    }
+}
+
+impl Terms {
+    /// Those of a query; none when the configurations leave nothing of it.
+    pub fn of(connection: &Connection, target: &Target, query: &str, options: &Options) -> Option<Self> {
+        let configs = [target.query_config, target.config].into_iter();
+        let found = configs.map(|config| words(config, query)).find(|words| !words.is_empty())?;
+        let hidden = catalog::hides_rows(target.relation);
+        let mut counts: Vec<Option<u64>> = vec![None; found.len()];
+        if !hidden {
+            common_terms(connection, target, &found, &mut counts);
+        }
+        let unknown: Vec<usize> = (0..counts.len()).filter(|n| counts[*n].is_none()).collect();
+        let queries: Vec<Datum> = unknown.iter().map(|n| tsquery(&quoted_lexeme(&found[*n].0))).collect();
+        let mut total = target.documents.unwrap_or(0);
+        if !queries.is_empty() {
+            let (documents, seen) = count_documents(connection, target, hidden, &queries);
+            unknown.iter().zip(documents).for_each(|(n, documents)| counts[*n] = Some(documents));
+            total = seen.unwrap_or(total);
+        }
+        if total == 0 {
+            // No statistics yet, or of an empty table.
+            total = rows_by_activity(connection, target);
+        }
+        let counts: Vec<u64> = counts.into_iter().map(Option::unwrap_or_default).collect();
+        let total = total.max(counts.iter().copied().max().unwrap_or(0));
+
+        let collection = Collection { documents: total, average_length: target.average_length };
+        let words: Vec<Word> = found
+            .into_iter()
+            .zip(counts)
+            .map(|((lexeme, frequency), documents)| Word { lexeme, frequency, documents })
+            .collect();
+        // The bounds of both are checked where they are set.
+        let parameters = Parameters::new(options.k1.unwrap_or(target.k1), options.b.unwrap_or(target.b))?;
+        let scorer = scorer(&words, collection, parameters)?;
+        // What stands in quotation marks is one more thing to look for, and counts as the rare thing that it is.
+        let queries: Vec<Datum> =
+            phrase::quoted(query).filter_map(|phrase| phrase_query(target.config, phrase)).collect();
+        let mut phrases = Vec::new();
+        if !queries.is_empty() {
+            let (documents, _) = count_documents(connection, target, hidden, &queries);
+            phrases = queries
+                .into_iter()
+                .zip(documents)
+                .map(|(query, documents)| Phrase { query, weight: collection.weight(documents) })
+                .collect();
+        }
+        let wanted = (options.ranking == Ranking::TsRankCd).then(|| {
+            let any: Vec<Vec<u8>> = words.iter().map(|word| quoted_lexeme(&word.lexeme)).collect();
+            tsquery(&any.join(&b" | "[..]))
+        });
+        Some(Self {
+            bound: scorer.bound() + phrases.iter().map(|phrase| phrase.weight).sum::<f64>(),
+            words,
+            collection,
+            phrases,
+            scorer,
+            wanted,
+        })
+    }
+
+    /// How many documents the table has, as far as is known.
+    pub fn documents(&self) -> u64 {
+        self.collection.documents
+    }
+
+    /// Scores by the words with other parameters.
+    pub fn scorer_with(&self, parameters: Parameters) -> Option<Scorer> {
+        scorer(&self.words, self.collection, parameters)
+    }
+
+    /// How rare the rarest word is, from 0 to 1.
+    pub fn rarity(&self) -> f64 {
+        weighting::rarity(self.words.iter().map(|word| word.documents))
+    }
+
+    /// Which rows the keyword leg looks at, `most` of them at most.
+    pub fn matches(&self, phrases: Phrases, most: u64) -> Matches {
+        let documents: Vec<u64> = self.words.iter().map(|word| word.documents).collect();
+        let units = candidates::units(&documents, self.collection.documents, most);
+        let lexeme = |n: usize| quoted_lexeme(&self.words[n].lexeme);
+        let mut alternatives: Vec<Vec<u8>> = units
+            .iter()
+            .map(|unit| match *unit {
+                Unit::One(term) => lexeme(term),
+                Unit::Both(first, second) => [b"(", &lexeme(first)[..], b" & ", &lexeme(second)[..], b")"].concat(),
+            })
+            .collect();
+        if !self.phrases.is_empty() {
+            let quoted = self.phrases.iter().map(|phrase| [b"(", &tsquery_text(phrase.query)[..], b")"].concat());
+            match phrases {
+                Phrases::Prefer => alternatives.extend(quoted),
+                Phrases::Require => alternatives = vec![quoted.collect::<Vec<_>>().join(&b" & "[..])],
+            }
+        }
+        let looked_up = (0..self.words.len()).map(|n| units.contains(&Unit::One(n))).collect();
+        Matches { query: tsquery(&alternatives.join(&b" | "[..])), looked_up }
+    }
+}
+
+fn scorer(words: &[Word], collection: Collection, parameters: Parameters) -> Option<Scorer> {
+    let terms = words.iter().map(|word| (word.lexeme.as_slice(), word.frequency, word.documents));
+    Scorer::decode(&Query::new(collection, parameters, terms).encode())
+}
+
+/// The lexemes that a configuration makes of a text, in their order, and how often each comes.
+fn words(config: Oid, text: &str) -> Vec<(Vec<u8>, u32)> {
+    let document = to_tsvector(config, text);
+    // SAFETY: a `tsvector` that was made a moment ago.
+    let bytes = unsafe { detoasted(document) };
+    let document = TsVector::new(bytes);
+    let words = document.map(|document| document.words()).unwrap_or_default();
+    words.into_iter().map(|(lexeme, frequency)| (lexeme.to_vec(), frequency)).collect()
+}
+
+fn to_tsvector(config: Oid, text: &str) -> Datum {
+    // SAFETY: a function of the server's with these arguments.
+    unsafe {
+        pg_sys::OidFunctionCall2Coll(
+            pg_sys::F_TO_TSVECTOR_REGCONFIG_TEXT.into(),
+            pg_sys::DEFAULT_COLLATION_OID,
+            config.into(),
+            server_text::from_utf8(text),
+        )
+    }
+}
+
+/// The query for a phrase; none where it has no word, of which the server's function would give notice.
+fn phrase_query(config: Oid, phrase: &str) -> Option<Datum> {
+    if words(config, phrase).is_empty() {
+        return None;
+    }
+    // SAFETY: as above.
+    Some(unsafe {
+        pg_sys::OidFunctionCall2Coll(
+            pg_sys::F_PHRASETO_TSQUERY_REGCONFIG_TEXT.into(),
+            pg_sys::DEFAULT_COLLATION_OID,
+            config.into(),
+            server_text::from_utf8(phrase),
+        )
+    })
+}
+
+/// A lexeme in the input syntax of `tsquery`, in which a backslash escapes.
+fn quoted_lexeme(lexeme: &[u8]) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for byte in lexeme {
+        if matches!(byte, b'\\' | b'\'') {
+            quoted.push(*byte);
+        }
+        quoted.push(*byte);
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+/// A `tsquery` from its input syntax.
+fn tsquery(text: &[u8]) -> Datum {
+    let text = std::ffi::CString::new(text).unwrap_or_default();
+    // SAFETY: the input function of the type, with a string.
+    unsafe {
+        pg_sys::OidInputFunctionCall(pg_sys::F_TSQUERYIN.into(), text.as_ptr().cast_mut(), pg_sys::InvalidOid, -1)
+    }
+}
+
+/// A `tsquery` in its input syntax.
+fn tsquery_text(query: Datum) -> Vec<u8> {
+    // SAFETY: the output function of the type gives a string.
+    unsafe { std::ffi::CStr::from_ptr(pg_sys::OidOutputFunctionCall(pg_sys::F_TSQUERYOUT.into(), query)) }
+        .to_bytes()
+        .into()
+}
+
+/// Fills in what the statistics know of the words.
+fn common_terms(connection: &Connection, target: &Target, words: &[(Vec<u8>, u32)], counts: &mut [Option<u64>]) {
+    // Word by word, through the index: a join would read all common words.
+    const SQL: &str = "SELECT w.place, c.documents FROM pg_catalog.unnest($2) WITH ORDINALITY AS w (lexeme, place) \
+        CROSS JOIN LATERAL (SELECT c.documents FROM harca.common_term AS c \
+        WHERE c.target OPERATOR(pg_catalog.=) $1 AND c.lexeme OPERATOR(pg_catalog.=) w.lexeme LIMIT 1) AS c";
+    let lexemes = words.iter().map(|(lexeme, _)| server_text::from_bytes(lexeme));
+    let parameters = [Parameter::text(&target.name), Parameter::array(pg_sys::TEXTARRAYOID, pg_sys::TEXTOID, lexemes)];
+    connection.each(SQL, &parameters, |row| {
+        let place = row.big_int(0).and_then(|place| usize::try_from(place - 1).ok());
+        if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
+            *count = row.big_int(1).and_then(|n| u64::try_from(n).ok());
+        }
+    });
+}
+
+/// How many rows that the current user sees match each of the queries, up to [`MOST_COUNTED`]. Where row-level security
+/// hides rows, all matches are counted, and also how many documents there are for the user.
+fn count_documents(
+    connection: &Connection,
+    target: &Target,
+    hidden: bool,
+    queries: &[Datum],
+) -> (Vec<u64>, Option<u64>) {
+    let Target { table, document, .. } = target;
+    let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    let parameter = Parameter::array(pg_sys::TSQUERYARRAYOID, pg_sys::TSQUERYOID, queries.iter().copied());
+    if hidden {
+        // Behind a policy no index on the tsvector is used: one scan for all words.
+        let filters: String = (1..=queries.len())
+            .map(|n| format!("pg_catalog.count(*) FILTER (WHERE t.{document} OPERATOR(pg_catalog.@@) ($1)[{n}]), "))
+            .collect();
+        let sql = format!("SELECT {filters}pg_catalog.count(t.{document}) FROM {table} AS t");
+        let mut counts = Vec::new();
+        connection.each(&sql, &[parameter], |row| {
+            counts = (0..=queries.len()).map(|n| count(row.big_int(n))).collect();
+        });
+        let total = counts.pop();
+        return (counts, total);
+    }
+    let sql = format!(
+        "SELECT (SELECT pg_catalog.count(*) FROM (SELECT FROM {table} AS t WHERE t.{document} OPERATOR(pg_catalog.@@) w.word \
+         LIMIT {MOST_COUNTED}) AS found) FROM pg_catalog.unnest($1) WITH ORDINALITY AS w (word, place) ORDER BY w.place"
+    );
+    let mut counts = Vec::new();
+    connection.each(&sql, &[parameter], |row| counts.push(count(row.big_int(0))));
+    (counts, None)
+}
+
+/// The rows of the table by PostgreSQL's statistics, or by its planner where these know nothing.
+fn rows_by_activity(connection: &Connection, target: &Target) -> u64 {
+    const SQL: &str = "SELECT GREATEST(a.live, a.planned) FROM harca.table_activity($1) AS a";
+    let mut rows = None;
+    connection.each(SQL, &[Parameter(pg_sys::REGCLASSOID, Some(target.relation.into()))], |row| rows = row.big_int(0));
+    rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0)
+}
