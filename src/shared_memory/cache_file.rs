@@ -56,7 +56,8 @@ pub fn check(file: &[u8]) -> Option<Dump<'_>> {
 /// Puts the entries of a dump into the cache, and gives how many are in it then: in a smaller one they make room for each
 /// other.
 pub fn restore(dump: Dump<'_>, cache: SharedCache<'_>) -> u64 {
-    dump.entries().map(|entry| u64::from(cache.restore(&entry) == Stored::Inserted)).sum()
+    let mut restorer = cache.restorer();
+    dump.entries().map(|entry| u64::from(restorer.restore(&entry) == Stored::Inserted)).sum()
 }
 
 /// Writes the cache to a file of another name, and gives it the right one when it is complete.

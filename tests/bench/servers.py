@@ -56,7 +56,7 @@ class Servers:
         return self.get("preload", **PRELOAD)
 
     def roomy(self):
-        """The same with so much room that no query of a measurement of hits is put out by another one of its set."""
+        """The same with so much room that no query of a measurement of hits is put out by another one of its sets."""
         return self.get("roomy", **PRELOAD, pg_harca__cache_size=ROOM)
 
     def own_caches(self):

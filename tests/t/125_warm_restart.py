@@ -12,7 +12,7 @@ from harness import PgError, Server, done, is_, like, ok  # noqa: E402
 
 DB = "harca_restart"
 COUNT = 10000
-# Room enough, as a key has only the 14 places of its set.
+# Room enough, as a key has only the 28 places of its two sets.
 server = Server(f"test-restart-{os.getpid()}", settings={"shared_preload_libraries": "pg_harca", "pg_harca.cache_size": str(3 * COUNT)})
 # Each takes a restart; the servers differ in nothing that matters here, so one of them is put to it in earnest.
 TIMES = 50 if server.major >= 18 else 10

@@ -154,11 +154,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_cost_less_than_two_points_and_sieve_gains_more_than_that_over_lru() {
+    fn sets_cost_less_than_half_a_point_and_sieve_gains_more_than_three_over_lru() {
         let report = replay();
         assert!((0.3..0.9).contains(&report.exact_lru), "{report:?}");
-        assert!((report.shared_cache - report.sieve).abs() < 0.02, "{report:?}");
-        assert!(report.shared_cache > report.exact_lru + 0.02, "{report:?}");
+        // With one set for a key, it was 0.004.
+        assert!((report.shared_cache - report.sieve).abs() < 0.0035, "{report:?}");
+        assert!(report.shared_cache > report.exact_lru + 0.03, "{report:?}");
     }
 
     /// The oracle is a vector, the oldest first, and the position of the hand in it.

@@ -127,7 +127,8 @@ fn a_table_comes_back_in_its_order() {
 
     let empty: Vec<Set> = (0..sets.len()).map(|_| Set::default()).collect();
     let again = SharedCache::new(&empty);
-    assert!(read.entries().all(|entry| again.restore(&entry) == Stored::Inserted));
+    let mut restorer = again.restorer();
+    assert!(read.entries().all(|entry| restorer.restore(&entry) == Stored::Inserted));
     assert_eq!(again.entries().collect::<Vec<_>>(), entries);
 }
 

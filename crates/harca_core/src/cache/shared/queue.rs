@@ -70,6 +70,11 @@ impl Order {
         (0..2 * WAYS).map(move |step| self.way_at((start + 2 * WAYS - step) % WAYS))
     }
 
+    /// The way that came last.
+    pub(super) fn newest(self) -> usize {
+        self.way_at(0)
+    }
+
     /// The queue after a vacant `way` was filled: it is the newest. A hand that pointed to it moves on.
     pub(super) fn filled(self, way: usize) -> Self {
         let position = self.position(way);
