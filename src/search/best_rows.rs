@@ -101,6 +101,11 @@ impl Best {
         }
     }
 
+    /// Whether a row is among the best so far.
+    pub fn holds(&self, id: &Id) -> bool {
+        self.heap.iter().any(|row| row.id == *id)
+    }
+
     /// What is left, of so many that were read.
     pub fn rows(self, read: usize) -> Ranked {
         Ranked { candidates: self.heap.into_sorted_vec(), other: Vec::new(), read }

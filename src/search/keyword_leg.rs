@@ -7,7 +7,7 @@ use pgrx::pg_sys::{self, Datum};
 
 use super::best_rows::{Best, Extra, Output, in_order};
 use super::legs::{Id, Rows, Scope};
-use super::statements::{Connection, Copied, Row};
+use super::statements::{Connection, Copied, Parameter, Row};
 use super::target::Target;
 use super::terms::{Matches, Terms};
 use super::vector_leg::similarities;
@@ -36,19 +36,32 @@ impl Scope<'_> {
         let mut best = Best::new(self.candidates);
         let mut read = 0;
         let sql = self.keyword_sql(most, by_both);
-        connection.each_for_parameters(&sql, &self.parameters(Some(matches), Some(terms)), |row| {
+        let parameters = self.parameters(Some(matches), Some(terms));
+        let extra = |row: &Row<'_>| Extra {
+            embedding: if by_both { row.copy(2) } else { None },
+            boost: self.boost(row, first_boost),
+            ..Extra::default()
+        };
+        connection.each_for_parameters(&sql, &parameters, |row| {
             read += 1;
             let Some(score) = self.word_score(row, 1, terms) else { return };
-            best.offer(
-                score,
-                || output.id(row),
-                || Extra {
-                    embedding: if by_both { row.copy(2) } else { None },
-                    boost: self.boost(row, first_boost),
-                    ..Extra::default()
-                },
-            );
+            best.offer(score, || output.id(row), || extra(row));
         });
+        // The rows came in the order of the table, and more of them match than statistics had told: those with the rarest
+        // word, which can be the best, may be among what was left out.
+        if let Some(rarest) = matches.rarest
+            && i64::try_from(read).is_ok_and(|read| read >= most)
+        {
+            let [_, filter, wanted, embedding] = parameters;
+            let parameters = [Parameter(pg_sys::TSQUERYOID, Some(rarest)), filter, wanted, embedding];
+            connection.each_for_parameters(&sql, &parameters, |row| {
+                let Some(score) = self.word_score(row, 1, terms) else { return };
+                let id = output.id(row);
+                if !best.holds(&id) {
+                    best.offer(score, || id, || extra(row));
+                }
+            });
+        }
         let mut rows = best.rows(read);
         if by_both {
             let embeddings: Vec<&Copied> =

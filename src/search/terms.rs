@@ -63,6 +63,8 @@ pub struct Matches {
     pub query: Datum,
     /// For each word, whether it is looked up by itself.
     pub looked_up: Vec<bool>,
+    /// The rarest word alone, a `tsquery`, where there is more to match: its rows are ranked whatever else is left out.
+    pub rarest: Option<Datum>,
 }
 
 impl Matches {
@@ -167,7 +169,12 @@ impl Terms {
             }
         }
         let looked_up = (0..self.words.len()).map(|n| units.contains(&Unit::One(n))).collect();
-        Matches { query: tsquery(&alternatives.join(&b" | "[..])), looked_up }
+        // Units come with the rarest first.
+        let rarest = match units[..] {
+            [Unit::One(term), _, ..] if alternatives.len() >= units.len() => Some(tsquery(&lexeme(term))),
+            _ => None,
+        };
+        Matches { query: tsquery(&alternatives.join(&b" | "[..])), looked_up, rarest }
     }
 }
 

@@ -177,3 +177,20 @@ SELECT count(harca.drop_search_target(name)) FROM harca.search_target;
 DROP MATERIALIZED VIEW shown;
 DROP TABLE log;
 DROP FUNCTION looked_for;
+
+-- the row with the rarest word is ranked, also where more rows match than the statistics tell
+CREATE TABLE crowd (
+    id integer PRIMARY KEY,
+    content text,
+    embedding vector(2) DEFAULT '[1, 0]',
+    tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED
+) WITH (autovacuum_enabled = off);
+INSERT INTO crowd SELECT i, CASE WHEN i % 40 = 0 THEN 'crane' ELSE 'report' END FROM generate_series(1, 2000) AS i;
+SELECT harca.register_search_target('crowd', 'crowd');
+INSERT INTO crowd SELECT i, 'crane' FROM generate_series(2001, 2200) AS i;
+INSERT INTO crowd VALUES (2201, 'crane number2201'), (2202, 'number2202');
+SELECT id FROM hybrid_search('crowd', 'crane number2201', "limit" => 1, options => '{"max_matches": 60, "candidates": 10}');
+SELECT id FROM hybrid_search('crowd', 'crane number2202', '[1, 0]', "limit" => 1,
+                             options => '{"max_matches": 60, "candidates": 60, "strategy": "keyword_first", "vector_weight": 0}');
+SELECT harca.drop_search_target('crowd');
+DROP TABLE crowd;
