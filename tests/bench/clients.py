@@ -43,6 +43,7 @@ SCRIPTS = {
     for many in (False, True)
     for name, (function, numbers, texts) in LOADS.items()
 }
+NO_PGBENCH = "not available: this server has no pgbench"
 KEYS = ["scaling", "scaling_many", "hits_per_second", "hits_per_second_many", "misses_per_second", "misses_per_second_many"]
 FULL = ["full_cache", "full_cache_many"]
 
@@ -51,13 +52,13 @@ def measure(bench):
     """Fills in the requirements on throughput."""
     size = bench.sizes
     server = bench.servers.preloaded()
-    if not (Path(server.bindir) / "pgbench").exists():
-        bench.report.unavailable(KEYS + FULL, "not available: this server has no pgbench")
+    if not has_pgbench(server):
+        bench.report.unavailable(KEYS + FULL, NO_PGBENCH)
         return
     _check_answers(bench, server)
     with tempfile.TemporaryDirectory() as folder:
         variants = {
-            f"{name}, {clients} client{'s' * (clients > 1)}": Load(server, folder, name, clients, size.seconds)
+            f"{name}, {clients} client{'s' * (clients > 1)}": _load(server, folder, name, clients, size.seconds)
             for name in SCRIPTS
             for clients in (1, 2)
         }
@@ -85,6 +86,16 @@ def measure(bench):
     )
 
 
+def has_pgbench(server):
+    """Whether pgbench is among the server's programs."""
+    return (Path(server.bindir) / "pgbench").exists()
+
+
+def _load(server, folder, name, clients, seconds):
+    """The run of one of SCRIPTS."""
+    return Load(server, folder, name, SCRIPTS[name], clients, seconds, MANY if name.endswith(MANY_SUFFIX) else 1)
+
+
 def _check_answers(bench, server):
     """pgbench does not look at answers: a sample of its texts, each through the server and the plain loop."""
     with connect(server) as connection:
@@ -95,14 +106,14 @@ def _check_answers(bench, server):
 
 
 class Load:
-    """One pgbench run: called, it gives calls a second."""
+    """One pgbench run, which draws from scripts: called, it gives calls a second, where each script has so many."""
 
-    def __init__(self, server, folder, name, clients, seconds):
+    def __init__(self, server, folder, name, scripts, clients, seconds, calls=1, protocol="prepared"):
         self._environment = {**server.environment(), "PGDATABASE": DATABASE}
-        self._calls = MANY if name.endswith(MANY_SUFFIX) else 1
-        self._command = [str(Path(server.bindir) / "pgbench"), "--no-vacuum", "--protocol=prepared", f"--time={seconds}"]
+        self._calls = calls
+        self._command = [str(Path(server.bindir) / "pgbench"), "--no-vacuum", f"--protocol={protocol}", f"--time={seconds}"]
         self._command += [f"--client={clients}", f"--jobs={clients}"]
-        for number, script in enumerate(SCRIPTS[name]):
+        for number, script in enumerate(scripts):
             file = Path(folder) / f"{re.sub('[^a-z0-9]+', '_', name)}_{number}.sql"
             file.write_text(script, encoding="utf-8")
             self._command.append(f"--file={file}")
@@ -135,7 +146,7 @@ def _shared_cache(bench, folder):
     rows = []
     for suffix, key in (("", ""), (MANY_SUFFIX, "_many")):
         name = f"misses{suffix}"
-        variants = {place: Load(server, folder, name, 2, size.seconds) for place, server in (("full", full), ("off", off))}
+        variants = {place: _load(server, folder, name, 2, size.seconds) for place, server in (("full", full), ("off", off))}
         rates = {place: statistics.median(values) for place, values in interleaved(size.repeats, variants).items()}
         bench.report.measured(f"full_cache{key}", rates["full"] / rates["off"])
         rows.append([name, rates["off"], rates["full"], rates["full"] / rates["off"]])

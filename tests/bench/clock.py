@@ -24,6 +24,11 @@ def medians(measured):
     return {name: statistics.median(values) for name, values in measured.items()}
 
 
+def late(values):
+    """What 95 % of the values are at most."""
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
+
+
 def spread(values):
     """The quartiles' distance as a share of the median: how far one round can be trusted."""
     if len(values) < 4:

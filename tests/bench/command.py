@@ -1,6 +1,7 @@
 """The benchmark of pg_harca: one run, one machine, answers checked.
 
-    tests/bench/run [--quick] [--only rows,miss,...] [--skip plpython,...] [--pg-config PATH] [--out FOLDER]
+    tests/bench/run [--quick] [--only rows,miss,...] [--skip plpython,...] [--most-rows N] [--pg-config PATH]
+                    [--out FOLDER]
 
 rows        hits: scans beside md5() and an empty function
 miss        new queries: the extension, the plain Rust loop, PL/Python
@@ -10,11 +11,12 @@ memory      the memory that it adds
 clients     pgbench, one client and two, the shared cache full and off
 zipf        hit ratios on a Zipf trace
 overhead    what the statistics cost
-search      hybrid_search over growing tables, beside plain SQL
+search      hybrid_search over growing tables, beside SQL written by hand and pg_textsearch: warm, first calls, memory, clients
 
 It writes BENCHMARKS.md, benchmarks.json and plots/ into the folder, docs/ by default. The server is Debian's PostgreSQL 15,
 which has PL/Python, else the embedded 18. A missed bound is no failure: the exit code tells whether all could be measured
-and every answer was right. --skip plpython leaves PL/Python out, --skip plots the plots.
+and every answer was right. --skip plpython leaves PL/Python out, --skip plots the plots, --most-rows larger tables of the
+searches.
 """
 
 import argparse
@@ -43,7 +45,7 @@ SUBJECTS = {
     "clients": (clients.measure, "pgbench with one client and with two"),
     "zipf": (zipf.measure, "hit ratios on a Zipf trace"),
     "overhead": (overhead.measure, "what the statistics cost"),
-    "search": (search.measure, "hybrid_search over tables of 10,000 to 1,000,000 rows"),
+    "search": (search.measure, "hybrid_search over tables of 1,000 to 1,000,000 rows"),
 }
 DEBIAN15 = Path("/usr/lib/postgresql/15/bin/pg_config")
 
@@ -64,13 +66,19 @@ class Sizes:
     population: int = 100_000
     requests: int = 1_000_000
     entries: int = 10_000
-    tables: tuple = (10_000, 100_000, 1_000_000)
+    # The tables of searches, and up to how many rows they count as small and have embeddings.
+    tables: tuple = (1_000, 10_000, 100_000, 1_000_000)
+    small: int = 10_000
+    embedded: int = 100_000
     searches: int = 50
+    search_rounds: int = 3
+    different: int = 10_000
 
 
 QUICK = Sizes(
     rounds=2, rows=5_000, distinct=500, misses=200, batch=200, first_calls=3, backends=2, seconds=1, repeats=1,
-    population=2_000, requests=10_000, entries=500, tables=(1_000, 5_000), searches=4,
+    population=2_000, requests=10_000, entries=500, tables=(1_000, 2_000), small=1_000, embedded=1_000, searches=4,
+    search_rounds=1, different=100,
 )  # fmt: skip
 
 
@@ -117,6 +125,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that everything works, its figures say nothing")
     parser.add_argument("--only", help="subjects to run, comma-separated")
     parser.add_argument("--skip", default="", help="subjects, plpython or plots to leave out, comma-separated")
+    parser.add_argument("--most-rows", type=int, help="leaves out larger tables of the searches")
     parser.add_argument("--pg-config", help="the server to measure")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where the report goes")
     chosen = parser.parse_args()
@@ -129,6 +138,8 @@ def main():
     # A run that is told to end takes its servers with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sizes = QUICK if chosen.quick else Sizes()
+    if chosen.most_rows:
+        sizes.tables = tuple(rows for rows in sizes.tables if rows <= chosen.most_rows) or sizes.tables[:1]
     started = time.monotonic()
     pg_config = str(Path(chosen.pg_config).resolve()) if chosen.pg_config else _server()
     subprocess.run([ROOT / "scripts/install.sh", pg_config], stdin=subprocess.DEVNULL, check=True)
@@ -162,6 +173,7 @@ def main():
 def _arguments(chosen):
     """The arguments that change what is measured; a server is named by its version, not by its place."""
     shown = ["--quick"] * chosen.quick + [f"--only {chosen.only}"] * bool(chosen.only) + [f"--skip {chosen.skip}"] * bool(chosen.skip)
+    shown += [f"--most-rows {chosen.most_rows}"] * bool(chosen.most_rows)
     return " ".join(f"`{argument}`" for argument in shown + ["--pg-config"] * bool(chosen.pg_config))
 
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""The benchmark runs, finds every answer right and writes its report; the policies it simulates are what they are called."""
+"""The benchmark runs, finds every answer right and writes its report; what it holds answers against is right itself."""
 
+import collections
 import json
+import math
 import os
 import random
 import subprocess
@@ -10,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from bench.search.brute_force import K1, B, BruteForce, agreement  # noqa: E402
+from bench.search.corpus import KINDS, LEAST_COMMON, MOST_COMMON, Corpus  # noqa: E402
 from bench.zipf import lru_hits, sieve_hits  # noqa: E402
 from harness import Server, done, is_, ok, skip  # noqa: E402
 
@@ -57,12 +61,61 @@ for simulated, naive in ((lru_hits, naive_lru), (sieve_hits, naive_sieve)):
         pairs.append((simulated(trace, entries), naive(trace, entries)))
     is_([pair for pair in pairs if pair[0] != pair[1]], [], f"{simulated.__name__} counts what a plain list counts")
 
+
+def naive_bm25(documents, query):
+    """As BruteForce.scores, word by word, rounded."""
+    average = sum(map(len, documents)) / len(documents)
+    found = {}
+    for place, words in enumerate(documents):
+        norm = K1 * (1 - B + B * len(words) / average)
+        for word in set(query) & set(words):
+            holders = sum(word in other for other in documents)
+            weight = math.log(1 + (len(documents) - holders + 0.5) / (holders + 0.5))
+            found[place] = found.get(place, 0) + weight * words.count(word) / (words.count(word) + norm)
+    return {place: round(score, 9) for place, score in found.items()}
+
+
+documents = [numbers.choices("abcdefgh", weights=range(8, 0, -1), k=numbers.randint(1, 9)) for _ in range(60)]
+brute_force = BruteForce("acegx")
+for place, words in enumerate(documents):
+    brute_force.add(place, words)
+is_(
+    [{place: round(score, 9) for place, score in brute_force.scores(query).items()} for query in ("a", "ceg", "gx")],
+    [naive_bm25(documents, query) for query in ("a", "ceg", "gx")],
+    "BM25 by brute force is that of the formula",
+)
+tied = {1: 3.0, 2: 2.0, 3: 2.0, 4: 1.0}
+is_(
+    [agreement(page, tied, 2) for page in ([1, 2], [3, 1], [2, 3], [1, 4], [4, 5], [], [5, 6, 1])],
+    [1, 1, 1, 0.5, 0, 0, 0],
+    "a page agrees with it as far as its rows score like the best",
+)
+
+corpus, again = (Corpus(1_000, 5) for _ in range(2))
+texts = {place: content for place, content, *_ in corpus.documents()}
+is_({place: content for place, content, *_ in again.documents()}, texts, "a corpus is the same one in every run")
+is_(collections.Counter(fact.kind for fact in corpus.facts), dict.fromkeys(KINDS, 5), "it has facts of each kind")
+unlike = []
+for fact in corpus.facts:
+    codes = [word for word in fact.text.split() if "-" in word]
+    holders = [place for place, text in texts.items() if set(codes) & set(text.split())]
+    has_words = set(fact.words) <= set(texts[fact.document].split())
+    if fact.coded != holders or bool(codes) != (fact.document in holders) or not has_words:
+        unlike.append(fact)
+is_(unlike, [], "whose documents have the words and codes of their queries, as no others have the codes")
+counts = {word: corpus.brute_force.documents(word) for fact in corpus.facts for word in fact.words}
+is_(
+    {word: count for word, count in counts.items() if not LEAST_COMMON / 2 <= count <= 2 * MOST_COMMON * len(texts)},
+    {},
+    "and whose words are neither rare nor common",
+)
+
 if server.major != 18:
     skip("the benchmark", "one server is enough, and 18 comes with every checkout")
     done()
 
 ALWAYS = ["miss", "batch", "first_call_preload", "first_call_plain", "memory_preload", "memory_plain", "scaling", "misses_per_second"]
-ALWAYS += ["search_exact_term", "search_share"]
+ALWAYS += ["search_both", "search_first", "search_clients", "search_exact_term", "search_share"]
 with tempfile.TemporaryDirectory() as folder:
     command = [Path(__file__).parents[1] / "bench/run", "--quick", "--skip", "plpython,plots"]
     command += ["--pg-config", server.pg_config, "--out", folder]
