@@ -97,24 +97,3 @@ pub fn seconds(interval: &str) -> f64 {
     };
     f64::from_bits(seconds.value() as u64)
 }
-
-/// The type `vector` as SQL.
-pub fn vector_type_name() -> String {
-    catalog::type_of(vector_type()).map_or_else(String::new, |kind| kind.qualified_name)
-}
-
-/// The type `vector` of the extension of that name.
-pub fn vector_type() -> Oid {
-    // SAFETY: catalog look-ups; the extension is there, as ours requires it.
-    unsafe {
-        let schema = pg_sys::get_extension_schema(pg_sys::get_extension_oid(c"vector".as_ptr(), false));
-        pg_sys::GetSysCacheOid(
-            pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
-            pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
-            Datum::from(c"vector".as_ptr()),
-            schema.into(),
-            Datum::null(),
-            Datum::null(),
-        )
-    }
-}

@@ -99,6 +99,28 @@ pub fn type_of(kind: Oid) -> Option<Type> {
     }
 }
 
+/// The type of a name in the schema of another type; none when it is not there.
+pub fn sibling(kind: Oid, name: &CStr) -> Option<Oid> {
+    // SAFETY: as above; the tuple is read before it is released.
+    let found = unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::TYPEOID as i32, kind.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let schema = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_type>()).typnamespace;
+        pg_sys::ReleaseSysCache(tuple);
+        pg_sys::GetSysCacheOid(
+            pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
+            pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
+            pg_sys::Datum::from(name.as_ptr()),
+            schema.into(),
+            pg_sys::Datum::null(),
+            pg_sys::Datum::null(),
+        )
+    };
+    (found != pg_sys::InvalidOid).then_some(found)
+}
+
 /// The type that a domain is made of, or the type itself.
 pub fn base_type(kind: Oid) -> Oid {
     // SAFETY: as above.

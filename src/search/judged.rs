@@ -8,11 +8,11 @@ use harca_core::search::options::{Options, Strategy};
 use harca_core::search::tuning;
 use pgrx::pg_sys::{self, Oid};
 
-use super::arguments::vector_type_name;
 use super::catalog;
 use super::legs::Id;
 use super::run::{Outcome, Request, Search};
 use super::statements::{Connection, Copied, Parameter};
+use super::target::Target;
 use super::terms::Terms;
 use crate::bridge::server_text::{self, ServerText};
 
@@ -73,7 +73,8 @@ fn read(connection: &Connection, target: &str, judgements: Option<Oid>) -> Vec<J
         Some(_) => ("", ""),
         None => (" ORDER BY j.recorded_at DESC", " WHERE j.target OPERATOR(pg_catalog.=) $1"),
     };
-    let vector = vector_type_name();
+    let vector = catalog::type_of(Target::find(connection, target).vector_type);
+    let vector = vector.map_or_else(String::new, |kind| kind.qualified_name);
     let sql = format!(
         "SELECT g.query, g.id, g.grade, g.embedding::{vector} \
          FROM (SELECT j.query::pg_catalog.text AS query, pg_catalog.format('%s', j.id) AS id, \

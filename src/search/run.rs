@@ -9,9 +9,9 @@ use harca_core::search::options::{Options, Ranking, Strategy};
 use harca_core::search::paging::Page;
 use harca_core::search::weighting::{self, Kind};
 use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys::{Datum, Oid};
+use pgrx::pg_sys::Datum;
 
-use super::arguments::{boosted_column, check_embedding, filter_column, json_text, or_refuse, seconds, vector_type};
+use super::arguments::{boosted_column, check_embedding, filter_column, json_text, or_refuse, seconds};
 use super::catalog;
 use super::legs::{Id, Leg, Rows, Scope};
 use super::statements::Connection;
@@ -89,7 +89,6 @@ pub struct Search<'c> {
     /// The last row of the page before, its identifier in the server's encoding.
     after: Option<(f64, Id)>,
     boosts: Boosts,
-    vector_type: Oid,
 }
 
 impl<'c> Search<'c> {
@@ -123,7 +122,7 @@ impl<'c> Search<'c> {
             let id = catalog::server_string(&after.id).unwrap_or_default();
             (after.score, id.into_bytes())
         });
-        Self { connection, target, request, condition, after, boosts, vector_type: vector_type() }
+        Self { connection, target, request, condition, after, boosts }
     }
 
     /// What both legs read.
@@ -136,7 +135,7 @@ impl<'c> Search<'c> {
             candidates: self.request.candidates,
             ranking: self.request.options.ranking,
             embedding: self.request.embedding,
-            vector_type: self.vector_type,
+            vector_type: self.target.vector_type,
         }
     }
 

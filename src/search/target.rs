@@ -66,6 +66,8 @@ pub struct Target {
     pub embedding_oid: Oid,
     /// That type as SQL.
     pub embedding_type: String,
+    /// pgvector's type `vector`, which embeddings of queries have.
+    pub vector_type: Oid,
     /// Their dimensions, where the column has a number of them.
     pub dimensions: Option<usize>,
     /// The weight of the vector leg.
@@ -192,6 +194,8 @@ impl Target {
             distance,
             operator: format!("OPERATOR({schema}.{})", distance.operator()),
             embedding_oid: embedded.kind,
+            // Its types are in one schema.
+            vector_type: catalog::sibling(embedded.kind, c"vector").unwrap_or(embedded.kind),
             embedding_type,
             dimensions: usize::try_from(embedded.modifier).ok().filter(|dimensions| *dimensions > 0),
             vector_weight: found.vector_weight,
