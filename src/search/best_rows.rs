@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::ffi::CStr;
 
 use pgrx::pg_sys::{self, Oid};
@@ -101,9 +101,9 @@ impl Best {
         }
     }
 
-    /// Whether a row is among the best so far.
-    pub fn holds(&self, id: &Id) -> bool {
-        self.heap.iter().any(|row| row.id == *id)
+    /// The best rows so far.
+    pub fn ids(&self) -> HashSet<Id> {
+        self.heap.iter().map(|row| row.id.clone()).collect()
     }
 
     /// What is left, of so many that were read.

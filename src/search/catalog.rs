@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 
+use harca_core::search::sql_text::quote_ident;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::bridge::server_text;
@@ -28,11 +29,6 @@ pub struct Type {
     pub built_in: bool,
     /// Whether it came with the extension `vector`.
     pub of_vector: bool,
-}
-
-/// An identifier as SQL, quoted whatever it is.
-pub fn quoted(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
 /// The kind of a relation, as `pg_class.relkind` has it; none when it is not there.
@@ -86,10 +82,10 @@ pub fn type_of(kind: Oid) -> Option<Type> {
         if schema.is_null() {
             return None;
         }
-        let schema = quoted(&utf8(schema));
+        let schema = quote_ident(&utf8(schema));
         let extension = pg_sys::getExtensionOfObject(pg_sys::TypeRelationId, kind);
         Some(Type {
-            qualified_name: format!("{schema}.{}", quoted(&name)),
+            qualified_name: format!("{schema}.{}", quote_ident(&name)),
             name,
             schema,
             built_in: namespace == Oid::from(pg_sys::PG_CATALOG_NAMESPACE),

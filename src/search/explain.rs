@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use harca_core::search::fusion::Fused;
 use harca_core::search::options::Strategy;
+use harca_core::search::sql_text::quote_literal;
 use serde_json::{Map, Value, json};
 
 use super::legs::Leg;
@@ -15,13 +16,10 @@ use crate::bridge::server_text;
 /// PostgreSQL's plan for the query that a leg of the search has run, line by line.
 pub fn plan(search: &Search<'_>, outcome: &Outcome, leg: Leg) -> Vec<String> {
     let scope = search.scope();
-    let embedded = search.request.embedding.is_some();
+    let by_both = search.scores_by_both(outcome, leg);
     let sql = match leg {
-        Leg::Keyword => scope.keyword_sql(outcome.most_ranked, outcome.strategy == Strategy::KeywordFirst && embedded),
-        Leg::Vector => {
-            let by_both = outcome.strategy == Strategy::VectorFirst && outcome.terms.is_some();
-            scope.vector_sql(outcome.exact, by_both)
-        }
+        Leg::Keyword => scope.keyword_sql(outcome.most_ranked, by_both),
+        Leg::Vector => scope.vector_sql(outcome.exact, by_both),
     };
     let matches = (leg == Leg::Keyword).then_some(outcome.matches.as_ref()).flatten();
     search.connection.explain(&sql, &scope.parameters(matches, outcome.terms.as_ref()))
@@ -91,8 +89,8 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
     }
     if state != "fresh" {
         warnings.push(format!(
-            "the statistics of the search target are not fresh ({state}): call harca.refresh_search_statistics('{}')",
-            target.name.replace('\'', "''")
+            "the statistics of the search target are not fresh ({state}): call harca.refresh_search_statistics({})",
+            quote_literal(&target.name)
         ));
     }
     let answer = &outcome.answer;

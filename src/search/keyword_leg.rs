@@ -52,12 +52,13 @@ impl Scope<'_> {
         if let Some(rarest) = matches.rarest
             && i64::try_from(read).is_ok_and(|read| read >= most)
         {
+            let known = best.ids();
             let [_, filter, wanted, embedding] = parameters;
             let parameters = [Parameter(pg_sys::TSQUERYOID, Some(rarest)), filter, wanted, embedding];
             connection.each_for_parameters(&sql, &parameters, |row| {
                 let Some(score) = self.word_score(row, 1, terms) else { return };
                 let id = output.id(row);
-                if !best.holds(&id) {
+                if !known.contains(&id) {
                     best.offer(score, || id, || extra(row));
                 }
             });

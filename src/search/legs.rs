@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use harca_core::search::boosts::Boosts;
 use harca_core::search::options::Ranking;
-use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::pg_sys::{self, Datum};
 
 use super::statements::{Parameter, Row};
 use super::target::Target;
@@ -48,8 +48,6 @@ pub struct Scope<'a> {
     pub ranking: Ranking,
     /// The embedding of the query, a `vector`.
     pub embedding: Option<Datum>,
-    /// The type `vector`.
-    pub vector_type: Oid,
 }
 
 /// What a leg has found, best first.
@@ -72,7 +70,7 @@ impl Scope<'_> {
             Parameter(pg_sys::TSQUERYOID, matches.map(|matches| matches.query)),
             Parameter(pg_sys::JSONBOID, self.filter),
             Parameter(pg_sys::TSQUERYOID, terms.and_then(|terms| terms.wanted)),
-            Parameter(self.vector_type, self.embedding),
+            Parameter(self.target.vector_type, self.embedding),
         ]
     }
 

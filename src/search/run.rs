@@ -1,4 +1,5 @@
 //! A search from its arguments to its rows.
+
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -135,7 +136,6 @@ impl<'c> Search<'c> {
             candidates: self.request.candidates,
             ranking: self.request.options.ranking,
             embedding: self.request.embedding,
-            vector_type: self.target.vector_type,
         }
     }
 
@@ -212,15 +212,23 @@ impl<'c> Search<'c> {
         weighting::vector_weight(&kinds, rarity)
     }
 
+    /// Whether a leg scores its rows by the other one's measure as well.
+    pub fn scores_by_both(&self, outcome: &Outcome, leg: Leg) -> bool {
+        match leg {
+            Leg::Keyword => outcome.strategy == Strategy::KeywordFirst && self.request.embedding.is_some(),
+            Leg::Vector => outcome.strategy == Strategy::VectorFirst && outcome.terms.is_some(),
+        }
+    }
+
     fn keyword_leg(&self, outcome: &mut Outcome) {
-        let Request { embedding, options, candidates, .. } = &self.request;
+        let Request { options, candidates, .. } = &self.request;
         let Some(terms) = &outcome.terms else { return };
         if outcome.matches.is_none() {
             return;
         }
         outcome.ran.push(Leg::Keyword);
         while let Some(matches) = &outcome.matches {
-            let by_both = embedding.is_some() && outcome.strategy == Strategy::KeywordFirst;
+            let by_both = self.scores_by_both(outcome, Leg::Keyword);
             let rows = self.scope().keyword(self.connection, terms, matches, outcome.most_ranked, by_both);
             outcome.keyword = rows.ranked;
             outcome.vector = rows.other;
@@ -249,7 +257,7 @@ impl<'c> Search<'c> {
         }
         outcome.ran.push(Leg::Vector);
         let terms = outcome.terms.as_ref();
-        let by_both = outcome.strategy == VectorFirst && terms.is_some();
+        let by_both = self.scores_by_both(outcome, Leg::Vector);
         let scope = self.scope();
         let _widened = WidenedScan::begin(self.connection, &scope);
         let mut rows = scope.vector(self.connection, terms, false, by_both);

@@ -1,11 +1,12 @@
 //! A search target as one search sees it: the row of `harca.search_target`, its table, and its statistics.
 #![allow(unsafe_code)]
 
+use harca_core::search::sql_text::quote_ident;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use super::catalog::{self, Column, quoted};
+use super::catalog::{self, Column};
 use super::statements::{Connection, Parameter, Row};
 
 /// How near two embeddings are.
@@ -185,9 +186,9 @@ impl Target {
             name: name.into(),
             relation,
             table,
-            id: quoted(&id),
-            document: quoted(&document),
-            embedding: quoted(&embedding),
+            id: quote_ident(&id),
+            document: quote_ident(&document),
+            embedding: quote_ident(&embedding),
             id_type,
             config,
             query_config,

@@ -108,7 +108,7 @@ pub(super) fn similarities(connection: &Connection, scope: &Scope<'_>, embedding
     let array = unsafe { pg_sys::get_array_type(*embedding_oid) };
     let embeddings = Parameter::array(array, *embedding_oid, embeddings.iter().map(|embedding| embedding.datum()));
     let mut found = Vec::new();
-    connection.each(&sql, &[embeddings, Parameter(scope.vector_type, scope.embedding)], |row| {
+    connection.each(&sql, &[embeddings, Parameter(scope.target.vector_type, scope.embedding)], |row| {
         // A vector of zeros has no cosine.
         found.push(row.double(0).map(|far| distance.score(far)).filter(|score| !score.is_nan()));
     });
@@ -125,7 +125,7 @@ impl WidenedScan {
         if setting(c"hnsw.ef_search").is_none() {
             // pgvector defines its settings when a session first uses it.
             let sql = "SELECT pg_catalog.cardinality($1::pg_catalog.float4[])";
-            connection.each(sql, &[Parameter(scope.vector_type, scope.embedding)], |_| ());
+            connection.each(sql, &[Parameter(scope.target.vector_type, scope.embedding)], |_| ());
         }
         // SAFETY: ended by `drop` or by the error that ends the transaction or subtransaction.
         let level = unsafe { pg_sys::NewGUCNestLevel() };
