@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // exported symbols
 
 use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
+use harca_core::search::frequency_marks;
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
@@ -13,6 +14,7 @@ use crate::bridge::value::Value;
 sql_function!(pg_finfo_harca_bm25, harca_bm25, bm25);
 sql_function!(pg_finfo_harca_bm25_query, harca_bm25_query, bm25_query);
 sql_function!(pg_finfo_harca_bm25_bound, harca_bm25_bound, bm25_bound);
+sql_function!(pg_finfo_harca_with_frequencies, harca_with_frequencies, with_frequencies);
 
 /// Bytes of a lexeme that are compared; a `tsvector` has no longer one.
 const LEXEME_CHARS: usize = harca_core::search::bm25::MAX_LEXEME_BYTES + 1;
@@ -54,6 +56,13 @@ fn bm25_query(call: &mut Call<'_>) -> Datum {
     });
     let query = Query::new(collection, parameters, terms);
     call.value(Value::Bytes(&query.encode()))
+}
+
+/// `harca.with_frequencies(document tsvector) → tsvector`, strict.
+fn with_frequencies(call: &mut Call<'_>) -> Datum {
+    let Some(document) = call.varlena(0).and_then(TsVector::new) else { return call.null() };
+    // Both have the same form: a header with the length, and bytes behind it.
+    call.value(Value::Bytes(&frequency_marks::with_marks(&document)))
 }
 
 /// `harca.bm25_bound(query bytea) → double precision`, strict.

@@ -13,7 +13,7 @@ use crate::bridge::server_text;
 use crate::bridge::value::Value;
 use crate::search::arguments::{json_text, or_refuse};
 use crate::search::run::{Outcome, Request, Search};
-use crate::search::{Connection, explain, judged};
+use crate::search::{Connection, Leg, explain, judged};
 
 sql_function!(pg_finfo_harca_hybrid_search, harca_hybrid_search, hybrid_search);
 sql_function!(pg_finfo_harca_hybrid_search_explain, harca_hybrid_search_explain, hybrid_search_explain);
@@ -27,11 +27,11 @@ fn hybrid_search(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
     let options = options(call, 6);
     let page = or_refuse(Page::new(call.int(3), call.int(4)));
-    let Some(request) = request(call, options, call.datum(5)) else { return call.null() };
+    let Some(request) = request(call, options, page, call.datum(5)) else { return call.null() };
     let connection = Connection::open();
     let search = Search::new(&connection, request);
     let outcome = search.run();
-    for row in outcome.page(&search, page) {
+    for row in outcome.page(&search) {
         rows.push([
             Value::Bytes(row.id),
             Value::Double(row.score),
@@ -51,13 +51,13 @@ fn hybrid_search(call: &mut Call<'_>) -> Datum {
 fn hybrid_search_explain(call: &mut Call<'_>) -> Datum {
     let options = options(call, 6);
     let page = or_refuse(Page::new(call.int(3), call.int(4)));
-    let Some(request) = request(call, options, call.datum(5)) else { return call.null() };
+    let Some(request) = request(call, options, page, call.datum(5)) else { return call.null() };
     let connection = Connection::open();
     let search = Search::new(&connection, request);
     let outcome = search.run();
     let fusing = Instant::now();
-    let rows: Vec<Fused<&[u8]>> = outcome.page(&search, page);
-    let explanation = explain::explanation(&search, &outcome, &rows, [fusing, Instant::now()]).to_string();
+    let rows: Vec<Fused<&[u8]>> = outcome.page(&search);
+    let explanation = explain::explanation(&search, &outcome, &rows, fusing.elapsed()).to_string();
     drop(rows);
     drop(connection);
     call.value(Value::Datum(jsonb(&explanation)))
@@ -68,12 +68,13 @@ fn hybrid_search_explain(call: &mut Call<'_>) -> Datum {
 fn explain_legs(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
     let options = options(call, 5);
-    let Some(request) = request(call, options, call.datum(4)) else { return call.null() };
+    let page = or_refuse(Page::new(call.int(3), None));
+    let Some(request) = request(call, options, page, call.datum(4)) else { return call.null() };
     let connection = Connection::open();
     let search = Search::new(&connection, request);
     let outcome: Outcome = search.run();
-    for leg in outcome.ran.iter().rev() {
-        for line in explain::plan(&search, &outcome, *leg) {
+    for leg in [Leg::Vector, Leg::Keyword].into_iter().filter(|leg| outcome.ran.contains(leg)) {
+        for line in explain::plan(&search, &outcome, leg) {
             rows.push([Value::Text(leg.name()), Value::Text(&line)]);
         }
     }
@@ -106,7 +107,7 @@ fn options(call: &Call<'_>, n: usize) -> Options {
 }
 
 /// What the first four arguments and the filter ask for; none for a null query.
-fn request(call: &Call<'_>, options: Options, filter: Option<Datum>) -> Option<Request> {
+fn request(call: &Call<'_>, options: Options, page: Page, filter: Option<Datum>) -> Option<Request> {
     let query = call.text(1)?;
     let target = call.text(0).map(|name| server_text::to_utf8(name.prefix(usize::MAX), usize::MAX).into_owned());
     Some(Request {
@@ -116,6 +117,7 @@ fn request(call: &Call<'_>, options: Options, filter: Option<Datum>) -> Option<R
         filter,
         candidates: usize::try_from(options.candidates(call.int(3))).unwrap_or(0),
         options,
+        page,
     })
 }
 

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys::{self, Oid};
 
-use super::legs::{Id, Rows};
+use super::legs::Id;
 use super::statements::{Copied, Row};
 
 /// Writes identifiers.
@@ -34,8 +34,8 @@ impl Output {
 /// What is kept of a row beside its score.
 #[derive(Default)]
 pub struct Extra {
-    /// Its embedding as it is stored, where the other leg scores it.
-    pub embedding: Option<Copied>,
+    /// What the other leg scores it by, where it does: the embedding or the document, as it is stored.
+    pub other: Option<Copied>,
     /// Its score by words.
     pub words: Option<f64>,
     /// Its boost.
@@ -101,14 +101,9 @@ impl Best {
         }
     }
 
-    /// The best rows so far.
-    pub fn ids(&self) -> HashSet<Id> {
-        self.heap.iter().map(|row| row.id.clone()).collect()
-    }
-
     /// What is left, of so many that were read.
     pub fn rows(self, read: usize) -> Ranked {
-        Ranked { candidates: self.heap.into_sorted_vec(), other: Vec::new(), read }
+        Ranked { candidates: self.heap.into_sorted_vec(), read }
     }
 }
 
@@ -116,21 +111,28 @@ impl Best {
 pub struct Ranked {
     /// Best first.
     pub candidates: Vec<Candidate>,
-    /// Their scores by the other leg's measure.
-    pub other: Vec<(Id, f64)>,
-    read: usize,
+    /// Rows that the query gave.
+    pub read: usize,
 }
 
 impl Ranked {
-    /// As a leg gives them.
-    pub fn into_rows(self) -> Rows {
-        let boosted = self.candidates.iter().filter(|row| row.extra.boost > 0.0);
-        Rows {
-            boosts: boosted.map(|row| (row.id.clone(), row.extra.boost)).collect(),
-            ranked: self.candidates.into_iter().map(|row| (row.id, row.score)).collect(),
-            other: self.other,
-            read: self.read,
-        }
+    /// Takes in rows that were found before, and leaves so many at most.
+    pub fn merge(&mut self, former: Self, most: usize) {
+        let known: HashSet<&Id> = self.candidates.iter().map(|row| &row.id).collect();
+        let more: Vec<Candidate> = former.candidates.into_iter().filter(|row| !known.contains(&row.id)).collect();
+        self.candidates.extend(more);
+        self.candidates.sort();
+        self.candidates.truncate(most);
+    }
+
+    /// Rows and scores.
+    pub fn scores(&self) -> Vec<(Id, f64)> {
+        self.candidates.iter().map(|row| (row.id.clone(), row.score)).collect()
+    }
+
+    /// Boosts of rows that have one.
+    pub fn boosts(&self) -> impl Iterator<Item = (Id, f64)> {
+        self.candidates.iter().filter(|row| row.extra.boost > 0.0).map(|row| (row.id.clone(), row.extra.boost))
     }
 }
 

@@ -137,6 +137,64 @@ pub fn has_order(kind: Oid) -> bool {
     unsafe { (*pg_sys::lookup_type_cache(kind, pg_sys::TYPECACHE_LT_OPR as i32)).lt_opr != pg_sys::InvalidOid }
 }
 
+/// Whether a table has a GIN index over `harca.with_frequencies` of a column, and nothing else, that queries may use.
+pub fn has_frequency_index(relation: Oid, column: &str) -> bool {
+    let Some(name) = server_string(column) else { return false };
+    // SAFETY: as above. The relations are open, and locked, until they have been looked at, and the lists of the table's
+    // indexes and of an index's expressions are copies.
+    unsafe {
+        let number = pg_sys::get_attnum(relation, name.as_ptr());
+        let harca = pg_sys::get_namespace_oid(c"harca".as_ptr(), true);
+        let table = pg_sys::try_table_open(relation, pg_sys::AccessShareLock as i32);
+        if table.is_null() {
+            return false;
+        }
+        let indexes = pgrx::PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(table));
+        let found = indexes.iter_oid().any(|index| {
+            let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+            let fits = is_frequency_index(index, number, harca);
+            pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
+            fits
+        });
+        pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
+        found
+    }
+}
+
+/// # Safety
+/// `index` must be an open index.
+unsafe fn is_frequency_index(index: pg_sys::Relation, column: pg_sys::AttrNumber, harca: Oid) -> bool {
+    // SAFETY: by the contract; what the relation cache has of an index lives as long as it is open.
+    unsafe {
+        let form = &*(*index).rd_index;
+        // As get_relation_info of optimizer/util/plancat.c has it: some snapshots are too old for a young index.
+        let usable = !form.indcheckxmin || {
+            let made = (*(*(*index).rd_indextuple).t_data).t_choice.t_heap.t_xmin;
+            pg_sys::TransactionIdPrecedes(made, pg_sys::TransactionXmin)
+        };
+        if (*(*index).rd_rel).relam != pg_sys::GIN_AM_OID
+            || !(form.indisvalid && form.indnatts == 1 && usable)
+            || !pg_sys::RelationGetIndexPredicate(index).is_null()
+        {
+            return false;
+        }
+        let expressions = pgrx::PgList::<pg_sys::Node>::from_pg(pg_sys::RelationGetIndexExpressions(index));
+        let Some(call) = expressions.get_ptr(0).filter(|node| pgrx::is_a(*node, pg_sys::NodeTag::T_FuncExpr)) else {
+            return false;
+        };
+        let call = &*call.cast::<pg_sys::FuncExpr>();
+        let argument = pgrx::PgList::<pg_sys::Node>::from_pg(call.args).get_ptr(0);
+        let of_column = argument.is_some_and(|argument| {
+            pgrx::is_a(argument, pg_sys::NodeTag::T_Var) && (*argument.cast::<pg_sys::Var>()).varattno == column
+        });
+        let function = pg_sys::get_func_name(call.funcid);
+        of_column
+            && pg_sys::get_func_namespace(call.funcid) == harca
+            && !function.is_null()
+            && CStr::from_ptr(function) == c"with_frequencies"
+    }
+}
+
 /// Whether row-level security hides rows of a table from the current user.
 ///
 /// Raises an error where the user has switched row_security off and would see less than all.

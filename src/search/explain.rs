@@ -1,6 +1,6 @@
 //! How a search came to its rows.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use harca_core::search::fusion::Fused;
 use harca_core::search::options::Strategy;
@@ -19,10 +19,10 @@ pub fn plan(search: &Search<'_>, outcome: &Outcome, leg: Leg) -> Vec<String> {
     let by_both = search.scores_by_both(outcome, leg);
     let sql = match leg {
         Leg::Keyword => scope.keyword_sql(outcome.most_ranked, by_both),
-        Leg::Vector => scope.vector_sql(outcome.exact, by_both),
+        Leg::Vector => scope.vector_sql(outcome.exact, search.reads_documents(outcome)),
     };
     let matches = (leg == Leg::Keyword).then_some(outcome.matches.as_ref()).flatten();
-    search.connection.explain(&sql, &scope.parameters(matches, outcome.terms.as_ref()))
+    search.connection.explain(&sql, &scope.parameters(matches, outcome.terms.as_deref()))
 }
 
 /// The names of the indexes that a plan scans, as it writes them.
@@ -45,7 +45,7 @@ fn indexes(plan: &[String]) -> Vec<String> {
 }
 
 /// All of it, as `hybrid_search_explain` gives it; the rows are those of the page.
-pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>], fusion: [Instant; 2]) -> Value {
+pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>], fusion: Duration) -> Value {
     let (target, options) = (&search.target, &search.request.options);
     let state = state(search.connection, &target.name);
     let mut warnings: Vec<String> = Vec::new();
@@ -65,24 +65,15 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
         legs["keyword"]["documents"] = terms.documents().into();
         legs["keyword"]["query"] = outcome.matches.as_ref().map(Matches::text).into();
         legs["keyword"]["phrases"] = terms.phrases.iter().map(|phrase| Value::from(phrase.text())).collect();
-        if let Some(matches) = &outcome.matches {
-            let common: Vec<_> =
-                terms.words.iter().zip(&matches.looked_up).filter(|(_, looked_up)| !**looked_up).collect();
-            if !common.is_empty() {
-                let names: Vec<_> = common
-                    .iter()
-                    .map(|(word, _)| server_text::to_utf8(&word.lexeme, usize::MAX).into_owned())
-                    .collect();
-                warnings.push(format!("too common to be looked up alone: {}", names.join(", ")));
-            }
-        }
     }
     if outcome.ran.contains(&Leg::Keyword) {
-        let matched = matched(search, outcome);
-        legs["keyword"]["ranked"] = matched.min(outcome.most_ranked).into();
-        if matched > outcome.most_ranked {
+        legs["keyword"]["ranked"] = outcome.read.into();
+        legs["keyword"]["passes"] = outcome.passes.into();
+        legs["keyword"]["floor"] = number(outcome.floor);
+        legs["keyword"]["complete"] = (!outcome.incomplete).into();
+        if outcome.incomplete {
             warnings.push(format!(
-                "more than {0} rows match: {0} of them were ranked, not the best of all",
+                "the keyword leg may look at {} rows: there are more, and better ones may be among them",
                 outcome.most_ranked
             ));
         }
@@ -116,11 +107,11 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
         "legs": legs,
         "statistics": state,
         "milliseconds": {
-            "classification": milliseconds(times[0], times[1]),
-            "terms": milliseconds(times[1], times[2]),
-            "keyword_leg": milliseconds(times[2], times[3]),
-            "vector_leg": milliseconds(times[3], times[4]),
-            "fusion": milliseconds(fusion[0], fusion[1]),
+            "classification": milliseconds(times.classification),
+            "terms": milliseconds(times.terms),
+            "keyword_leg": milliseconds(times.keyword_leg),
+            "vector_leg": milliseconds(times.vector_leg),
+            "fusion": milliseconds(fusion),
         },
         "rows": rows.iter().zip(1..).map(|(fused, ordinality)| row(fused, ordinality)).collect::<Vec<_>>(),
         "warnings": warnings,
@@ -128,9 +119,9 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
 }
 
 fn explained(search: &Search<'_>, outcome: &Outcome, leg: Leg, warnings: &mut Vec<String>) -> Value {
-    let (found, times) = match leg {
-        Leg::Keyword => (outcome.keyword.len(), (outcome.times[2], outcome.times[3])),
-        Leg::Vector => (outcome.vector.len(), (outcome.times[3], outcome.times[4])),
+    let (found, taken) = match leg {
+        Leg::Keyword => (outcome.keyword.len(), outcome.times.keyword_leg),
+        Leg::Vector => (outcome.vector.len(), outcome.times.vector_leg),
     };
     let name = leg.name();
     let ran = outcome.ran.contains(&leg);
@@ -149,7 +140,7 @@ fn explained(search: &Search<'_>, outcome: &Outcome, leg: Leg, warnings: &mut Ve
     } else {
         warnings.push(format!("the {name} leg was skipped: {}", why_skipped(search, outcome, leg, found)));
     }
-    json!({ "ran": ran, "rows": found, "indexes": used, "milliseconds": milliseconds(times.0, times.1) })
+    json!({ "ran": ran, "rows": found, "indexes": used, "milliseconds": milliseconds(taken) })
 }
 
 fn why_skipped(search: &Search<'_>, outcome: &Outcome, leg: Leg, found: usize) -> String {
@@ -165,22 +156,6 @@ fn why_skipped(search: &Search<'_>, outcome: &Outcome, leg: Leg, found: usize) -
     } else {
         format!("the strategy is {}", strategy.name())
     }
-}
-
-/// Rows that the keyword leg's query matches, up to one more than are ranked.
-fn matched(search: &Search<'_>, outcome: &Outcome) -> i64 {
-    let target = &search.target;
-    let sql = format!(
-        "SELECT pg_catalog.count(*) FROM (SELECT FROM {} AS t WHERE t.{} OPERATOR(pg_catalog.@@) $1{} LIMIT {}) AS m",
-        target.table,
-        target.document,
-        search.condition,
-        outcome.most_ranked + 1
-    );
-    let mut count = 0;
-    let parameters = search.scope().parameters(outcome.matches.as_ref(), outcome.terms.as_ref());
-    search.connection.each_for_parameters(&sql, &parameters, |row| count = row.big_int(0).unwrap_or(0));
-    count
 }
 
 /// How old the statistics of a target are.
@@ -234,6 +209,6 @@ fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < EXACT { Value::from(value as i64) } else { Value::from(value) }
 }
 
-fn milliseconds(from: Instant, to: Instant) -> Value {
-    number((to.saturating_duration_since(from).as_secs_f64() * 1e6).round() / 1e3)
+fn milliseconds(taken: Duration) -> Value {
+    number((taken.as_secs_f64() * 1e6).round() / 1e3)
 }

@@ -1,10 +1,11 @@
 //! Judged queries: what each is worth under every weight and all parameters of BM25, for `harca.tune_search` to choose from.
 #![allow(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use harca_core::search::bm25::{Parameters, TsVector};
 use harca_core::search::options::{Options, Strategy};
+use harca_core::search::paging::Page;
 use harca_core::search::tuning;
 use pgrx::pg_sys::{self, Oid};
 
@@ -58,6 +59,7 @@ pub fn measure(
             filter: None,
             candidates: usize::try_from(options.candidates(None)).unwrap_or(0),
             options: options.clone(),
+            page: Page::default(),
         };
         let search = Search::new(connection, request);
         let outcome = search.run();
@@ -103,18 +105,20 @@ fn curves(search: &Search<'_>, outcome: &Outcome, judged: Judged, k1_grid: &[f64
     let method = outcome.method(search);
     let own = f64::from(outcome.vector_weight);
     let weights = || (0..tuning::WEIGHTS).map(tuning::weight);
-    let present = tuning::weight_curve(&outcome.vector, &outcome.keyword, method, &judged.grades, std::iter::once(own));
+    let present =
+        tuning::weight_curve(&outcome.vector, &outcome.keyword_list(), method, &judged.grades, std::iter::once(own));
     let names = &outcome.answer.names().labels;
     let scores = outcome.answer.classification().scores.as_slice();
     let keyword =
         names.iter().zip(scores).find(|(label, _)| *label == "keyword").map_or(0.0, |(_, score)| f64::from(*score));
     let documents = documents(search, outcome);
+    let nearest: HashSet<&Id> = outcome.vector.iter().map(|(id, _)| id).collect();
     let mut curve = Vec::with_capacity(k1_grid.len() * b_grid.len() * tuning::WEIGHTS);
     for parameters in k1_grid.iter().flat_map(|k1| b_grid.iter().filter_map(|b| Parameters::new(*k1, *b))) {
         let ranked = outcome
             .terms
             .as_ref()
-            .map_or_else(Vec::new, |terms| ranked(terms, parameters, &documents, search.request.candidates));
+            .map_or_else(Vec::new, |terms| ranked(terms, parameters, &documents, search.request.candidates, &nearest));
         curve.extend(tuning::weight_curve(&outcome.vector, &ranked, method, &judged.grades, weights()));
     }
     Curves {
@@ -128,26 +132,35 @@ fn curves(search: &Search<'_>, outcome: &Outcome, judged: Judged, k1_grid: &[f64
 /// A document that the keyword leg has looked at: its identifier, its `tsvector`, and what its phrases are worth.
 type Document = (Id, Vec<u8>, f64);
 
-/// The documents are read once for all parameters.
+/// The documents are read once for all parameters: under others than the target's, other ones may be the best.
 fn documents(search: &Search<'_>, outcome: &Outcome) -> Vec<Document> {
-    let (Some(terms), Some(matches)) = (&outcome.terms, &outcome.matches) else { return Vec::new() };
+    let Some(terms) = &outcome.terms else { return Vec::new() };
+    let matches = terms.above(terms.max_score.affordable(outcome.most_ranked as f64));
     let mut documents = Vec::new();
-    search.scope().documents(search.connection, terms, matches, outcome.most_ranked, |id, document, phrases| {
+    search.scope().documents(search.connection, terms, &matches, outcome.most_ranked, |id, document, phrases| {
         documents.push((id, document.to_vec(), phrases));
     });
+    let known: HashSet<Id> = documents.iter().map(|(id, ..)| id.clone()).collect();
+    documents.extend(outcome.documents_of_vector_rows(terms).filter(|(id, ..)| !known.contains(id)));
     documents
 }
 
-/// The best documents by BM25 with these parameters.
-fn ranked(terms: &Terms, parameters: Parameters, documents: &[Document], most: usize) -> Vec<(Id, f64)> {
+/// The best documents by BM25 with these parameters, and those of the nearest rows.
+fn ranked(
+    terms: &Terms,
+    parameters: Parameters,
+    documents: &[Document],
+    most: usize,
+    nearest: &HashSet<&Id>,
+) -> Vec<(Id, f64)> {
     let Some(scorer) = terms.scorer_with(parameters) else { return Vec::new() };
-    let mut scored: Vec<(&Id, f64)> = documents
+    let scored = documents
         .iter()
-        .filter_map(|(id, document, phrases)| Some((id, scorer.score(&TsVector::new(document)?) + phrases)))
-        .collect();
+        .filter_map(|(id, document, phrases)| Some((id, scorer.score(&TsVector::new(document)?) + phrases)));
+    let mut scored: Vec<(&Id, f64)> = scored.filter(|(_, score)| *score != 0.0).collect();
     scored.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    scored.truncate(most);
-    scored.into_iter().map(|(id, score)| (id.clone(), score)).collect()
+    let best = scored.into_iter().enumerate().filter(|(place, (id, _))| *place < most || nearest.contains(id));
+    best.map(|(_, (id, score))| (id.clone(), score)).collect()
 }
 
 /// The relation that a `regclass` argument names.

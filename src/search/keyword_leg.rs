@@ -1,16 +1,121 @@
 //! The keyword leg: which documents it reads, through the GIN index, and how words and phrases rank them.
+//!
+//! It goes in [passes](harca_core::search::max_score), each of which reads all rows that can score above a floor, until no
+//! other row can come onto the page.
 #![allow(unsafe_code)]
 
 use harca_core::search::bm25::TsVector;
-use harca_core::search::options::Ranking;
+use harca_core::search::max_score::Next;
+use harca_core::search::options::{Phrases, Ranking, Strategy};
 use pgrx::pg_sys::{self, Datum};
 
-use super::best_rows::{Best, Extra, Output, in_order};
-use super::legs::{Id, Rows, Scope};
-use super::statements::{Connection, Copied, Parameter, Row};
+use super::best_rows::{Best, Extra, Output, Ranked};
+use super::legs::{Id, Leg, Scope};
+use super::run::{Outcome, Search};
+use super::statements::{Connection, Row, detoasted};
 use super::target::Target;
 use super::terms::{Matches, Terms};
-use super::vector_leg::similarities;
+
+impl Search<'_> {
+    /// Runs the keyword leg, unless the strategy goes without it.
+    pub(super) fn keyword_leg(&self, outcome: &mut Outcome) {
+        let Some(terms) = outcome.terms.clone() else { return };
+        if outcome.strategy == Strategy::VectorFirst {
+            return;
+        }
+        outcome.ran.push(Leg::Keyword);
+        let options = &self.request.options;
+        let most = u64::try_from(outcome.most_ranked).unwrap_or(0);
+        let only_phrases = self.only_phrases(&terms);
+        // Bounds are those of BM25.
+        let bounded = options.ranking == Ranking::Bm25 && !only_phrases;
+        let wanted = self.request.page.depth().unwrap_or(self.request.candidates);
+        let mut floor = match bounded {
+            true => terms.max_score.first(wanted, most),
+            false => terms.max_score.affordable(most as f64),
+        };
+        let by_both = self.scores_by_both(outcome, Leg::Keyword);
+        let scope = self.scope();
+        let look = |outcome: &mut Outcome, floor: f64| {
+            let matches = if only_phrases { terms.with_phrases() } else { terms.above(floor) };
+            let ranked = scope.keyword(self.connection, &terms, &matches, outcome.most_ranked, by_both);
+            outcome.passes += 1;
+            outcome.matches = Some(matches);
+            let cut = ranked.read as u64 >= most;
+            (ranked, cut)
+        };
+        let mut former: Option<Ranked> = None;
+        let ranked = loop {
+            let (mut ranked, cut) = look(outcome, floor);
+            outcome.read = ranked.read as u64;
+            outcome.floor = floor;
+            outcome.incomplete = cut || !bounded && floor > 0.0 && !only_phrases;
+            if cut {
+                // The rows came in the order of the table. Those that can score highest may be among what was left out.
+                let mut better = Some(floor).filter(|_| former.is_none() && bounded);
+                while let Some(higher) = better.and_then(|floor| terms.max_score.higher(floor)) {
+                    let (best, cut) = look(outcome, higher);
+                    ranked.merge(best, self.request.candidates);
+                    better = Some(higher).filter(|_| cut);
+                }
+                if let Some(former) = former.take() {
+                    ranked.merge(former, self.request.candidates);
+                }
+            }
+            outcome.take_keyword(&ranked);
+            if !bounded || outcome.incomplete {
+                break ranked;
+            }
+            match terms.max_score.next(floor, outcome.read, self.needed(outcome, &terms), most) {
+                Next::Pass(lower) => floor = lower,
+                Next::Done => break ranked,
+                Next::TooMany => {
+                    outcome.incomplete = true;
+                    break ranked;
+                }
+            }
+            former = Some(ranked);
+        };
+        if by_both {
+            outcome.vector = scope.similarities_of(self.connection, &ranked);
+        }
+    }
+
+    /// Whether only rows with the phrases of the query are found.
+    pub(super) fn only_phrases(&self, terms: &Terms) -> bool {
+        self.request.options.phrases == Phrases::Require && !terms.phrases.is_empty()
+    }
+
+    /// The score that another row has to have in the keyword leg to change what the search gives; none where any may.
+    fn needed(&self, outcome: &mut Outcome, terms: &Terms) -> Option<f64> {
+        let candidates = self.request.candidates;
+        let last = candidates.checked_sub(1).and_then(|last| outcome.keyword.get(last)).map(|(_, score)| *score);
+        let on_page = self.needed_on_page(outcome, terms);
+        match (last, on_page) {
+            (Some(last), Some(on_page)) => Some(last.max(on_page)),
+            (last, on_page) => last.or(on_page),
+        }
+    }
+
+    /// The same for what the page shows, which hangs on the score of a row alone in some fusions.
+    fn needed_on_page(&self, outcome: &mut Outcome, terms: &Terms) -> Option<f64> {
+        let method = outcome.method(self);
+        let alone = matches!(outcome.strategy, Strategy::Parallel | Strategy::KeywordOnly);
+        if !alone || !method.keyword_by_own_score() {
+            return None;
+        }
+        outcome.score_vector_rows(self, terms);
+        let page = outcome.page(self);
+        if !self.request.page.is_full(page.len()) {
+            return None;
+        }
+        let (highest, last) = (outcome.highest_keyword_score(), page.last().map_or(f64::INFINITY, |row| row.score));
+        let score =
+            method.keyword_score(last / (1.0 + self.boosts_at_most()), f64::from(outcome.vector_weight), highest);
+        // What is fused is measured in the highest score of the leg: a higher one would change it all.
+        Some(score.map_or(highest, |score| score.min(highest)))
+    }
+}
 
 impl Scope<'_> {
     /// The query of the keyword leg, which reads at most so many rows: identifier, score or document, perhaps the
@@ -23,55 +128,38 @@ impl Scope<'_> {
         };
         let embedding = if with_embedding { format!(", t.{embedding}") } else { String::new() };
         format!(
-            "SELECT t.{id}, {score}{embedding}{} FROM {table} AS t WHERE t.{document} OPERATOR(pg_catalog.@@) $1{} LIMIT {most}",
+            "SELECT t.{id}, {score}{embedding}{} FROM {table} AS t WHERE {} OPERATOR(pg_catalog.@@) $1{} LIMIT {most}",
             self.boost_columns(),
+            self.target.indexed(),
             self.condition,
         )
     }
 
-    /// Runs the keyword leg.
-    pub fn keyword(&self, connection: &Connection, terms: &Terms, matches: &Matches, most: i64, by_both: bool) -> Rows {
+    /// One pass of the keyword leg: the best of the rows that match, of which it reads at most so many.
+    fn keyword(
+        &self,
+        connection: &Connection,
+        terms: &Terms,
+        matches: &Matches,
+        most: i64,
+        with_embedding: bool,
+    ) -> Ranked {
         let output = Output::of(self.target.id_type);
-        let first_boost = 2 + usize::from(by_both);
+        let first_boost = 2 + usize::from(with_embedding);
         let mut best = Best::new(self.candidates);
         let mut read = 0;
-        let sql = self.keyword_sql(most, by_both);
-        let parameters = self.parameters(Some(matches), Some(terms));
-        let extra = |row: &Row<'_>| Extra {
-            embedding: if by_both { row.copy(2) } else { None },
-            boost: self.boost(row, first_boost),
-            ..Extra::default()
-        };
-        connection.each_for_parameters(&sql, &parameters, |row| {
+        let sql = self.keyword_sql(most, with_embedding);
+        connection.each_for_parameters(&sql, &self.parameters(Some(matches), Some(terms)), |row| {
             read += 1;
             let Some(score) = self.word_score(row, 1, terms) else { return };
-            best.offer(score, || output.id(row), || extra(row));
+            let extra = || Extra {
+                other: if with_embedding { row.copy(2) } else { None },
+                boost: self.boost(row, first_boost),
+                ..Extra::default()
+            };
+            best.offer(score, || output.id(row), extra);
         });
-        // The rows came in the order of the table, and more of them match than statistics had told: those with the rarest
-        // word, which can be the best, may be among what was left out.
-        if let Some(rarest) = matches.rarest
-            && i64::try_from(read).is_ok_and(|read| read >= most)
-        {
-            let known = best.ids();
-            let [_, filter, wanted, embedding] = parameters;
-            let parameters = [Parameter(pg_sys::TSQUERYOID, Some(rarest)), filter, wanted, embedding];
-            connection.each_for_parameters(&sql, &parameters, |row| {
-                let Some(score) = self.word_score(row, 1, terms) else { return };
-                let id = output.id(row);
-                if !known.contains(&id) {
-                    best.offer(score, || id, || extra(row));
-                }
-            });
-        }
-        let mut rows = best.rows(read);
-        if by_both {
-            let embeddings: Vec<&Copied> =
-                rows.candidates.iter().filter_map(|row| row.extra.embedding.as_ref()).collect();
-            let found = similarities(connection, self, &embeddings);
-            let ids = rows.candidates.iter().filter(|row| row.extra.embedding.is_some()).map(|row| row.id.clone());
-            rows.other = in_order(ids.zip(found));
-        }
-        rows.into_rows()
+        best.rows(read)
     }
 
     /// Shows the documents that the keyword leg looks at, with what their phrases are worth.
@@ -100,13 +188,20 @@ impl Scope<'_> {
         if self.ranking == Ranking::TsRankCd {
             return row.double(column);
         }
-        let document = TsVector::new(row.varlena(column)?)?;
-        Some(terms.scorer.score(&document) + phrase_score(row.datum(column), terms))
+        score(row.datum(column)?, terms)
     }
 }
 
+/// The score of a `tsvector` by words and phrases; none where it has none of them.
+pub(super) fn score(document: Datum, terms: &Terms) -> Option<f64> {
+    // SAFETY: the caller has it from the column of the documents; a copy of a toasted one goes with the memory at hand.
+    let bytes = unsafe { detoasted(document) };
+    let score = terms.scorer.score(&TsVector::new(bytes)?) + phrase_score(Some(document), terms);
+    (score > 0.0).then_some(score)
+}
+
 /// What the phrases of a query are worth that a document has.
-fn phrase_score(document: Option<Datum>, terms: &Terms) -> f64 {
+pub(super) fn phrase_score(document: Option<Datum>, terms: &Terms) -> f64 {
     let found = terms.phrases.iter().filter(|phrase| matches(document, phrase.query));
     found.map(|phrase| phrase.weight).sum()
 }

@@ -1,7 +1,5 @@
 //! What both legs of a search have in common: what they read beside the query, and what they give.
 
-use std::collections::HashMap;
-
 use harca_core::search::boosts::Boosts;
 use harca_core::search::options::Ranking;
 use pgrx::pg_sys::{self, Datum};
@@ -48,19 +46,6 @@ pub struct Scope<'a> {
     pub ranking: Ranking,
     /// The embedding of the query, a `vector`.
     pub embedding: Option<Datum>,
-}
-
-/// What a leg has found, best first.
-#[derive(Default)]
-pub struct Rows {
-    /// Rows and scores.
-    pub ranked: Vec<(Id, f64)>,
-    /// The score of some of them by the other leg's measure, best first.
-    pub other: Vec<(Id, f64)>,
-    /// Boosts of rows that have one.
-    pub boosts: HashMap<Id, f64>,
-    /// Rows that the query gave.
-    pub read: usize,
 }
 
 impl Scope<'_> {

@@ -26,4 +26,5 @@ mod target;
 mod terms;
 mod vector_leg;
 
+pub use legs::Leg;
 pub use statements::Connection;

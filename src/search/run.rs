@@ -1,7 +1,8 @@
 //! A search from its arguments to its rows.
 
-use std::collections::HashMap;
-use std::time::Instant;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use harca_core::search::boosts::Boosts;
 use harca_core::search::filter;
@@ -13,12 +14,12 @@ use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::Datum;
 
 use super::arguments::{boosted_column, check_embedding, filter_column, json_text, or_refuse, seconds};
+use super::best_rows::{Candidate, Ranked};
 use super::catalog;
-use super::legs::{Id, Leg, Rows, Scope};
+use super::legs::{Id, Leg, Scope};
 use super::statements::Connection;
 use super::target::{Target, refuse};
 use super::terms::{Matches, Terms};
-use super::vector_leg::WidenedScan;
 use crate::backend::{self, Answer};
 use crate::bridge::server_text::{self, ServerText};
 use crate::settings;
@@ -35,6 +36,8 @@ pub struct Request {
     pub filter: Option<Datum>,
     /// How.
     pub options: Options,
+    /// Which rows of the fused list.
+    pub page: Page,
     /// Rows to take from each leg.
     pub candidates: usize,
 }
@@ -50,7 +53,7 @@ pub struct Outcome {
     /// What the query was taken for.
     pub answer: Answer,
     /// Its words; none where nothing is left of it.
-    pub terms: Option<Terms>,
+    pub terms: Option<Rc<Terms>>,
     /// How rare the rarest word is.
     pub rarity: f64,
     /// The weight of the vector leg.
@@ -59,22 +62,47 @@ pub struct Outcome {
     pub strategy: Strategy,
     /// Why, where it was not asked for.
     pub reason: Option<&'static str>,
-    /// The rows that the keyword leg has looked at.
+    /// The rows that the keyword leg has looked at in its last pass.
     pub matches: Option<Matches>,
-    /// The legs that ran, in their order.
+    /// How many these were.
+    pub read: u64,
+    /// Its passes.
+    pub passes: u32,
+    /// What rows score at most that it has not looked at, by BM25.
+    pub floor: f64,
+    /// Whether it has stopped although other rows may be better, as those to look at were too many.
+    pub incomplete: bool,
+    /// The legs that ran.
     pub ran: Vec<Leg>,
     /// Whether the vector leg had to go without a vector index.
     pub exact: bool,
-    /// Rows that the keyword leg ranks at most.
+    /// Rows that a pass of the keyword leg reads at most.
     pub most_ranked: i64,
     /// What the keyword leg has, best first.
     pub keyword: Vec<(Id, f64)>,
     /// What the vector leg has.
     pub vector: Vec<(Id, f64)>,
+    /// The same with what was read of the rows.
+    pub(super) vector_rows: Vec<Candidate>,
+    /// The scores of these by words, best first, once they are known.
+    pub(super) words_of_vector_rows: Option<Vec<(Id, f64)>>,
     /// What raises scores.
     pub boosts: HashMap<Id, f64>,
-    /// When it began, had the classification, the terms, the keyword leg and the vector leg.
-    pub times: [Instant; 5],
+    /// What its steps took.
+    pub times: Times,
+}
+
+/// What the steps of a search take.
+#[derive(Default)]
+pub struct Times {
+    /// Classifying the query.
+    pub classification: Duration,
+    /// Reading its words, and counting the documents that have them.
+    pub terms: Duration,
+    /// The keyword leg.
+    pub keyword_leg: Duration,
+    /// The vector leg.
+    pub vector_leg: Duration,
 }
 
 /// A search under way: the target, and what its arguments have become.
@@ -142,13 +170,14 @@ impl<'c> Search<'c> {
     /// Runs the legs by the strategy.
     pub fn run(&self) -> Outcome {
         let Request { query, embedding, options, candidates, .. } = &self.request;
-        let began = Instant::now();
-        let answer = backend::classify(*query);
-        let classified = Instant::now();
+        let mut times = Times::default();
+        let answer = timed(&mut times.classification, || backend::classify(*query));
         let chars = settings::max_query_chars();
         let read = server_text::to_utf8(query.prefix(chars), chars);
         let wants_words = options.strategy != Strategy::VectorOnly;
-        let terms = if wants_words { Terms::of(self.connection, &self.target, &read, options) } else { None };
+        let terms = timed(&mut times.terms, || {
+            if wants_words { Terms::of(self.connection, &self.target, &read, options) } else { None }
+        });
         let rarity = terms.as_ref().map_or(0.0, Terms::rarity);
         let vector_weight = match options.strategy {
             Strategy::KeywordOnly => 0.0,
@@ -162,30 +191,52 @@ impl<'c> Search<'c> {
             strategy: options.strategy,
             reason: None,
             matches: None,
+            read: 0,
+            passes: 0,
+            floor: 0.0,
+            incomplete: false,
             ran: Vec::new(),
             exact: false,
             most_ranked: options.max_matches,
             keyword: Vec::new(),
             vector: Vec::new(),
+            vector_rows: Vec::new(),
+            words_of_vector_rows: None,
             boosts: HashMap::new(),
-            terms,
-            times: [began, classified, classified, classified, classified],
+            terms: terms.map(Rc::new),
+            times,
         };
         if options.strategy == Strategy::Auto {
             outcome.choose(embedding.is_some(), *candidates);
         }
-        if let Some(terms) = &outcome.terms
-            && outcome.strategy != Strategy::VectorFirst
-        {
-            let most = u64::try_from(outcome.most_ranked).unwrap_or(0);
-            outcome.matches = Some(terms.matches(options.phrases, most));
+        // Where both legs run, what the vector leg has found tells which rows the keyword leg need not look at.
+        let vector_goes_first = outcome.strategy == Strategy::Parallel;
+        if vector_goes_first {
+            self.timed_vector_leg(&mut outcome);
         }
-        outcome.times[2] = Instant::now();
+        let began = Instant::now();
         self.keyword_leg(&mut outcome);
-        outcome.times[3] = Instant::now();
-        self.vector_leg(&mut outcome);
-        outcome.times[4] = Instant::now();
+        if outcome.reason.is_some() && outcome.strategy == Strategy::KeywordFirst && outcome.keyword.len() < *candidates
+        {
+            outcome.strategy = Strategy::Parallel;
+            outcome.reason = Some(TOO_FEW);
+        }
+        outcome.times.keyword_leg = began.elapsed();
+        if !vector_goes_first {
+            self.timed_vector_leg(&mut outcome);
+        }
+        if let Some(terms) = outcome.terms.clone()
+            && outcome.strategy == Strategy::Parallel
+        {
+            outcome.score_vector_rows(self, &terms);
+        }
         outcome
+    }
+
+    fn timed_vector_leg(&self, outcome: &mut Outcome) {
+        let began = Instant::now();
+        self.vector_leg(outcome);
+        outcome.times.vector_leg = began.elapsed();
     }
 
     /// The weight of the vector leg: the mean of the profile's weights by the probabilities of their types.
@@ -220,58 +271,17 @@ impl<'c> Search<'c> {
         }
     }
 
-    fn keyword_leg(&self, outcome: &mut Outcome) {
-        let Request { options, candidates, .. } = &self.request;
-        let Some(terms) = &outcome.terms else { return };
-        if outcome.matches.is_none() {
-            return;
-        }
-        outcome.ran.push(Leg::Keyword);
-        while let Some(matches) = &outcome.matches {
-            let by_both = self.scores_by_both(outcome, Leg::Keyword);
-            let rows = self.scope().keyword(self.connection, terms, matches, outcome.most_ranked, by_both);
-            outcome.keyword = rows.ranked;
-            outcome.vector = rows.other;
-            outcome.boosts = rows.boosts;
-            if outcome.keyword.len() >= *candidates {
-                return;
-            }
-            if outcome.reason.is_some() && outcome.strategy == Strategy::KeywordFirst {
-                outcome.strategy = Strategy::Parallel;
-                outcome.reason = Some(TOO_FEW);
-            }
-            // With no other leg to fill its pages, common words that it meant to look up together are looked up alone.
-            let alone = matches!(outcome.strategy, Strategy::KeywordOnly | Strategy::KeywordFirst);
-            if !alone || matches.looked_up.iter().all(|looked_up| *looked_up) {
-                return;
-            }
-            outcome.matches = Some(terms.matches(options.phrases, u64::MAX));
-        }
+    /// What a row's boosts add to its score at most, as a factor.
+    pub(super) fn boosts_at_most(&self) -> f64 {
+        self.boosts.most()
     }
+}
 
-    fn vector_leg(&self, outcome: &mut Outcome) {
-        use Strategy::{Intersection, Parallel, VectorFirst, VectorOnly};
-        let runs = matches!(outcome.strategy, Parallel | VectorFirst | Intersection | VectorOnly);
-        if self.request.embedding.is_none() || !runs {
-            return;
-        }
-        outcome.ran.push(Leg::Vector);
-        let terms = outcome.terms.as_ref();
-        let by_both = self.scores_by_both(outcome, Leg::Vector);
-        let scope = self.scope();
-        let _widened = WidenedScan::begin(self.connection, &scope);
-        let mut rows = scope.vector(self.connection, terms, false, by_both);
-        outcome.exact = scope.gave_up(self.connection, &rows, terms, by_both);
-        if outcome.exact {
-            rows = scope.vector(self.connection, terms, true, by_both);
-        }
-        let Rows { ranked, other, boosts, .. } = rows;
-        outcome.vector = ranked;
-        if outcome.strategy == VectorFirst {
-            outcome.keyword = other;
-        }
-        outcome.boosts.extend(boosts);
-    }
+fn timed<T>(taken: &mut Duration, step: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = step();
+    *taken = began.elapsed();
+    done
 }
 
 impl Outcome {
@@ -302,17 +312,51 @@ impl Outcome {
         options.fusion.method(search.target.similarity_deviation, bound)
     }
 
-    /// The rows of a page, in order.
-    pub fn page<'o>(&'o self, search: &'o Search<'_>, page: Page) -> Vec<Fused<&'o [u8]>> {
+    /// Takes what a pass of the keyword leg has found.
+    pub(super) fn take_keyword(&mut self, ranked: &Ranked) {
+        self.keyword = ranked.scores();
+        self.boosts.extend(ranked.boosts());
+    }
+
+    /// The rows of the keyword leg and those of the vector leg that have words of the query, best first by these.
+    fn by_words(&self) -> Vec<(&[u8], f64)> {
+        let mut all: Vec<(&[u8], f64)> = self.keyword.iter().map(|(id, score)| (id.as_slice(), *score)).collect();
+        let known: HashSet<&[u8]> = all.iter().map(|(id, _)| *id).collect();
+        let more = self.words_of_vector_rows.iter().flatten().filter(|(id, _)| !known.contains(id.as_slice()));
+        all.extend(more.map(|(id, score)| (id.as_slice(), *score)));
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        all
+    }
+
+    /// The same, as the legs have them.
+    pub fn keyword_list(&self) -> Vec<(Id, f64)> {
+        self.by_words().into_iter().map(|(id, score)| (id.to_vec(), score)).collect()
+    }
+
+    /// The highest score by words.
+    pub(super) fn highest_keyword_score(&self) -> f64 {
+        self.by_words().first().map_or(0.0, |(_, score)| *score)
+    }
+
+    /// How many places of the keyword leg are known: of rows with a score that others have which it has not looked at, and
+    /// of rows behind its candidates, only the score is.
+    fn places(&self) -> usize {
+        let floor = if self.incomplete { f64::NEG_INFINITY } else { self.floor };
+        self.keyword.iter().take_while(|(_, score)| *score > floor).count()
+    }
+
+    /// The rows of the page, in order.
+    pub fn page<'o>(&'o self, search: &'o Search<'_>) -> Vec<Fused<&'o [u8]>> {
         let method = self.method(search);
         let vector: Vec<(&[u8], f64)> = self.vector.iter().map(|(id, score)| (id.as_slice(), *score)).collect();
-        let keyword: Vec<(&[u8], f64)> = self.keyword.iter().map(|(id, score)| (id.as_slice(), *score)).collect();
-        let mut fused = fusion::fuse(&vector, &keyword, f64::from(self.vector_weight), method);
+        let mut fused = fusion::fuse(&vector, &self.by_words(), f64::from(self.vector_weight), method);
         if !self.boosts.is_empty() {
             let factors = self.boosts.iter().map(|(id, boost)| (id.as_slice(), 1.0 + boost)).collect();
             fusion::boost(&mut fused, &factors);
         }
+        let places = self.places();
+        fused.iter_mut().for_each(|row| row.keyword_rank = row.keyword_rank.filter(|rank| *rank as usize <= places));
         let after = search.after.as_ref().map(|(score, id)| (*score, id.as_slice()));
-        page.of(fused, self.strategy == Strategy::Intersection, after)
+        search.request.page.of(fused, self.strategy == Strategy::Intersection, after)
     }
 }

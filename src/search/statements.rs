@@ -37,7 +37,7 @@ thread_local! {
 /// How a statement is planned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Planning {
-    /// Once, if PostgreSQL finds that good enough.
+    /// Once, unless `plan_cache_mode` says otherwise.
     Kept,
     /// Each time, for the parameters.
     ForParameters,
@@ -151,8 +151,12 @@ fn kept(sql: &str, parameters: &[Parameter], planning: Planning) -> Rc<Plan> {
     let known = PLANS.with(|plans| plans.borrow_mut().get(sql).cloned());
     known.unwrap_or_else(|| {
         let source = catalog::server_string(sql).unwrap_or_default();
-        let custom = if planning == Planning::ForParameters { pg_sys::CURSOR_OPT_CUSTOM_PLAN } else { 0 };
-        let options = pg_sys::CURSOR_OPT_PARALLEL_OK | custom;
+        let mode = match planning {
+            Planning::Kept => pg_sys::CURSOR_OPT_GENERIC_PLAN,
+            Planning::ForParameters => pg_sys::CURSOR_OPT_CUSTOM_PLAN,
+            Planning::Explained => 0,
+        };
+        let options = pg_sys::CURSOR_OPT_PARALLEL_OK | mode;
         let mut kinds: Vec<Oid> = parameters.iter().map(|Parameter(kind, _)| *kind).collect();
         // SAFETY: inside a connection; the source and the types are copied.
         let plan = unsafe {

@@ -53,6 +53,8 @@ pub struct Target {
     pub document: String,
     /// That of the embedding.
     pub embedding: String,
+    /// Whether an index over `harca.with_frequencies` finds its documents.
+    pub marked: bool,
     /// The type of the identifier.
     pub id_type: Oid,
     /// The text search configuration of documents.
@@ -173,6 +175,8 @@ impl Target {
         let [id, document, embedding] = found.columns;
         let id_type = column(relation, &table, &id, "id", &[]).kind;
         column(relation, &table, &document, "tsvector", &["tsvector"]);
+        // Behind a policy no index on the tsvector is used.
+        let marked = catalog::has_frequency_index(relation, &document) && !catalog::hides_rows(relation);
         let embedded = column(relation, &table, &embedding, "embedding", &["vector", "halfvec"]);
         let distance = match found.distance.as_str() {
             "cosine" => Distance::Cosine,
@@ -189,6 +193,7 @@ impl Target {
             id: quote_ident(&id),
             document: quote_ident(&document),
             embedding: quote_ident(&embedding),
+            marked,
             id_type,
             config,
             query_config,
@@ -207,6 +212,12 @@ impl Target {
             similarity_deviation: found.similarity_deviation,
             profile,
         }
+    }
+
+    /// The document of a row `t` as SQL, as it is in the index.
+    pub fn indexed(&self) -> String {
+        let document = &self.document;
+        if self.marked { format!("harca.with_frequencies(t.{document})") } else { format!("t.{document}") }
     }
 
     /// The weight of the profile for a label.

@@ -2,8 +2,9 @@
 #![allow(unsafe_code)]
 
 use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
-use harca_core::search::candidates::{self, Unit};
-use harca_core::search::options::{Options, Phrases, Ranking};
+use harca_core::search::frequency_marks::{self, THRESHOLDS, UNMARKED};
+use harca_core::search::max_score::{Condition, MaxScore, Term};
+use harca_core::search::options::{Options, Ranking};
 use harca_core::search::weighting;
 use harca_core::text::phrase;
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -30,6 +31,8 @@ pub struct Word {
 pub struct Phrase {
     /// What matches it, a `tsquery`.
     pub query: Datum,
+    /// How many documents have it.
+    documents: u64,
     /// What it adds to the score of a document that has it.
     pub weight: f64,
 }
@@ -53,6 +56,8 @@ pub struct Terms {
     pub scorer: Scorer,
     /// What no document's score exceeds, phrases included.
     pub bound: f64,
+    /// What documents can score by which of the words and phrases they have; phrases come behind the words.
+    pub max_score: MaxScore,
     /// Any of the words, a `tsquery`, for `ts_rank_cd`.
     pub wanted: Option<Datum>,
 }
@@ -61,10 +66,8 @@ pub struct Terms {
 pub struct Matches {
     /// What they match, a `tsquery`.
     pub query: Datum,
-    /// For each word, whether it is looked up by itself.
+    /// For each word, whether rows are looked at that have no other one.
     pub looked_up: Vec<bool>,
-    /// The rarest word alone, a `tsquery`, where there is more to match: its rows are ranked whatever else is left out.
-    pub rarest: Option<Datum>,
 }
 
 impl Matches {
@@ -117,9 +120,19 @@ impl Terms {
             phrases = queries
                 .into_iter()
                 .zip(documents)
-                .map(|(query, documents)| Phrase { query, weight: collection.weight(documents) })
+                .map(|(query, documents)| Phrase { query, documents, weight: collection.weight(documents) })
                 .collect();
         }
+        let term = |word: &Word| {
+            let most = |frequency| scorer.most(&word.lexeme, frequency);
+            // A word that is too long for its marks is not told apart by frequency.
+            match target.marked && frequency_marks::mark(&word.lexeme, THRESHOLDS[0]).is_some() {
+                true => Term::by_frequency(most, word.documents),
+                false => Term::new(most(None), word.documents),
+            }
+        };
+        let mut terms: Vec<Term> = words.iter().map(term).collect();
+        terms.extend(phrases.iter().map(|phrase| Term::new(phrase.weight, phrase.documents)));
         let wanted = (options.ranking == Ranking::TsRankCd).then(|| {
             let any: Vec<Vec<u8>> = words.iter().map(|word| quoted_lexeme(&word.lexeme)).collect();
             tsquery(&any.join(&b" | "[..]))
@@ -130,6 +143,7 @@ impl Terms {
             collection,
             phrases,
             scorer,
+            max_score: MaxScore::new(terms, total),
             wanted,
         })
     }
@@ -149,32 +163,49 @@ impl Terms {
         weighting::rarity(self.words.iter().map(|word| word.documents))
     }
 
-    /// Which rows the keyword leg looks at, `most` of them at most.
-    pub fn matches(&self, phrases: Phrases, most: u64) -> Matches {
-        let documents: Vec<u64> = self.words.iter().map(|word| word.documents).collect();
-        let units = candidates::units(&documents, self.collection.documents, most);
-        let lexeme = |n: usize| quoted_lexeme(&self.words[n].lexeme);
-        let mut alternatives: Vec<Vec<u8>> = units
-            .iter()
-            .map(|unit| match *unit {
-                Unit::One(term) => lexeme(term),
-                Unit::Both(first, second) => [b"(", &lexeme(first)[..], b" & ", &lexeme(second)[..], b")"].concat(),
-            })
-            .collect();
-        if !self.phrases.is_empty() {
-            let quoted = self.phrases.iter().map(|phrase| [b"(", &tsquery_text(phrase.query)[..], b")"].concat());
-            match phrases {
-                Phrases::Prefer => alternatives.extend(quoted),
-                Phrases::Require => alternatives = vec![quoted.collect::<Vec<_>>().join(&b" & "[..])],
-            }
-        }
-        let looked_up = (0..self.words.len()).map(|n| units.contains(&Unit::One(n))).collect();
-        // Units come with the rarest first.
-        let rarest = match units[..] {
-            [Unit::One(term), _, ..] if alternatives.len() >= units.len() => Some(tsquery(&lexeme(term))),
-            _ => None,
+    /// The rows that can score above a floor.
+    pub fn above(&self, floor: f64) -> Matches {
+        let mut query = Vec::new();
+        self.write(&self.max_score.condition(floor), &mut query);
+        let looked_up = (0..self.words.len()).map(|n| self.max_score.alone(n, floor)).collect();
+        Matches { query: tsquery(&query), looked_up }
+    }
+
+    /// The rows with all of the phrases.
+    pub fn with_phrases(&self) -> Matches {
+        let phrases: Vec<Vec<u8>> = (0..self.phrases.len()).map(|n| self.operand(self.words.len() + n, 0)).collect();
+        Matches { query: tsquery(&phrases.join(&b" & "[..])), looked_up: vec![false; self.words.len()] }
+    }
+
+    /// Writes a condition in the input syntax of `tsquery`.
+    fn write(&self, condition: &Condition, query: &mut Vec<u8>) {
+        let (parts, operator) = match condition {
+            Condition::Never => return,
+            Condition::Has(term, level) => return query.extend(self.operand(*term, *level)),
+            Condition::All(parts) => (parts, &b" & "[..]),
+            Condition::Any(parts) => (parts, &b" | "[..]),
         };
-        Matches { query: tsquery(&alternatives.join(&b" | "[..])), looked_up, rarest }
+        query.push(b'(');
+        for (n, part) in parts.iter().enumerate() {
+            if n > 0 {
+                query.extend(operator);
+            }
+            self.write(part, query);
+        }
+        query.push(b')');
+    }
+
+    /// A word or, behind these, a phrase in the input syntax of `tsquery`; of a word, what finds a level of it.
+    fn operand(&self, term: usize, level: usize) -> Vec<u8> {
+        let Some(word) = self.words.get(term) else {
+            let phrase = self.phrases.get(term - self.words.len()).map(|phrase| tsquery_text(phrase.query));
+            return [b"(", &phrase.unwrap_or_default()[..], b")"].concat();
+        };
+        let mark = level.checked_sub(1).and_then(|mark| frequency_marks::mark(&word.lexeme, THRESHOLDS[mark]));
+        match mark {
+            Some(mark) => [b"(", &quoted_lexeme(&mark)[..], b" | ", &quoted_lexeme(UNMARKED), b")"].concat(),
+            None => quoted_lexeme(&word.lexeme),
+        }
     }
 }
 
@@ -276,6 +307,7 @@ fn count_documents(
     queries: &[Datum],
 ) -> (Vec<u64>, Option<u64>) {
     let Target { table, document, .. } = target;
+    let indexed = target.indexed();
     let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
     let parameter = Parameter::array(pg_sys::TSQUERYARRAYOID, pg_sys::TSQUERYOID, queries.iter().copied());
     if hidden {
@@ -292,7 +324,7 @@ fn count_documents(
         return (counts, total);
     }
     let sql = format!(
-        "SELECT (SELECT pg_catalog.count(*) FROM (SELECT FROM {table} AS t WHERE t.{document} OPERATOR(pg_catalog.@@) w.word \
+        "SELECT (SELECT pg_catalog.count(*) FROM (SELECT FROM {table} AS t WHERE {indexed} OPERATOR(pg_catalog.@@) w.word \
          LIMIT {MOST_COUNTED}) AS found) FROM pg_catalog.unnest($1) WITH ORDINALITY AS w (word, place) ORDER BY w.place"
     );
     let mut counts = Vec::new();

@@ -3,17 +3,107 @@
 
 use std::ffi::{CStr, c_int};
 
-use harca_core::search::options::Ranking;
-use pgrx::pg_sys;
+use harca_core::search::options::{Ranking, Strategy};
+use pgrx::{PgMemoryContexts, pg_sys};
 
-use super::best_rows::{Best, Extra, Output, in_order};
-use super::catalog;
-use super::legs::{Rows, Scope};
-use super::statements::{Connection, Copied, Parameter, Row};
+use super::best_rows::{Best, Candidate, Extra, Output, Ranked, in_order};
+use super::legs::{Id, Leg, Scope};
+use super::run::{Outcome, Search};
+use super::statements::{Connection, Copied, Parameter, Row, detoasted};
 use super::target::Target;
 use super::terms::Terms;
+use super::{catalog, keyword_leg};
+
+impl Search<'_> {
+    /// Runs the vector leg, where the strategy has one.
+    pub(super) fn vector_leg(&self, outcome: &mut Outcome) {
+        use Strategy::{Intersection, Parallel, VectorFirst, VectorOnly};
+        let runs = matches!(outcome.strategy, Parallel | VectorFirst | Intersection | VectorOnly);
+        if self.request.embedding.is_none() || !runs {
+            return;
+        }
+        outcome.ran.push(Leg::Vector);
+        let terms = outcome.terms.clone();
+        let terms = terms.as_deref();
+        let with_document = self.reads_documents(outcome);
+        let scope = self.scope();
+        let _widened = WidenedScan::begin(self.connection, &scope);
+        let mut ranked = scope.vector(self.connection, terms, false, with_document);
+        outcome.exact = scope.gave_up(self.connection, ranked.read, terms, with_document);
+        if outcome.exact {
+            ranked = scope.vector(self.connection, terms, true, with_document);
+        }
+        outcome.vector = ranked.scores();
+        outcome.boosts.extend(ranked.boosts());
+        outcome.vector_rows = ranked.candidates;
+        if let Some(terms) = terms
+            && outcome.strategy == VectorFirst
+        {
+            outcome.score_vector_rows(self, terms);
+            outcome.keyword = std::mem::take(&mut outcome.words_of_vector_rows).unwrap_or_default();
+        }
+    }
+
+    /// Whether the vector leg reads the documents of its rows: words score them too, by the strategy or because their place
+    /// in the fused list hangs on it.
+    pub(super) fn reads_documents(&self, outcome: &Outcome) -> bool {
+        let Some(terms) = &outcome.terms else { return false };
+        match outcome.strategy {
+            Strategy::VectorFirst => true,
+            Strategy::Parallel => {
+                self.request.options.ranking == Ranking::Bm25
+                    && !self.only_phrases(terms)
+                    && outcome.method(self).keyword_by_own_score()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Outcome {
+    /// Scores the rows of the vector leg by the words of the query, where their documents were read, unless that is done.
+    pub(super) fn score_vector_rows(&mut self, search: &Search<'_>, terms: &Terms) {
+        if self.words_of_vector_rows.is_some() || !search.reads_documents(self) {
+            return;
+        }
+        let by_words = |row: &Candidate| {
+            let by_document =
+                || row.extra.other.as_ref().and_then(|document| keyword_leg::score(document.datum(), terms));
+            row.extra.words.or_else(by_document).filter(|score| *score != 0.0)
+        };
+        let mut scored = Vec::with_capacity(self.vector_rows.len());
+        let mut memory = PgMemoryContexts::new("pg_harca document");
+        for row in &self.vector_rows {
+            // SAFETY: what a document allocates when it is read out of line is not needed any more.
+            let score = unsafe {
+                let score = memory.switch_to(|_| by_words(row));
+                memory.reset();
+                score
+            };
+            scored.push((row.id.clone(), score));
+        }
+        self.words_of_vector_rows = Some(in_order(scored.into_iter()));
+    }
+
+    /// The documents that the vector leg has read, with what their phrases are worth.
+    pub(super) fn documents_of_vector_rows(&self, terms: &Terms) -> impl Iterator<Item = (Id, Vec<u8>, f64)> {
+        self.vector_rows.iter().filter_map(|row| {
+            let document = row.extra.other.as_ref()?.datum();
+            // SAFETY: it is from the column of the documents.
+            let bytes = unsafe { detoasted(document) };
+            Some((row.id.clone(), bytes.to_vec(), keyword_leg::phrase_score(Some(document), terms)))
+        })
+    }
+}
 
 impl Scope<'_> {
+    /// The similarities of rows that the keyword leg has found and that have an embedding, best first.
+    pub(super) fn similarities_of(&self, connection: &Connection, ranked: &Ranked) -> Vec<(Id, f64)> {
+        let rows = ranked.candidates.iter().filter_map(|row| Some((row.id.clone(), row.extra.other.as_ref()?)));
+        let (ids, embeddings): (Vec<Id>, Vec<&Copied>) = rows.unzip();
+        in_order(ids.into_iter().zip(similarities(connection, self, &embeddings)))
+    }
+
     /// The query of the vector leg: identifier, distance, perhaps the document, and the values of boosts. An exact one
     /// uses no vector index.
     pub fn vector_sql(&self, exact: bool, with_document: bool) -> String {
@@ -35,13 +125,13 @@ impl Scope<'_> {
         )
     }
 
-    /// Runs the vector leg.
-    pub fn vector(&self, connection: &Connection, terms: Option<&Terms>, exact: bool, by_both: bool) -> Rows {
+    /// Runs the query of the vector leg.
+    fn vector(&self, connection: &Connection, terms: Option<&Terms>, exact: bool, with_document: bool) -> Ranked {
         let output = Output::of(self.target.id_type);
-        let first_boost = 2 + usize::from(by_both);
+        let first_boost = 2 + usize::from(with_document);
         let mut best = Best::new(self.candidates);
         let mut read = 0;
-        let sql = self.vector_sql(exact, by_both);
+        let sql = self.vector_sql(exact, with_document);
         let mut look = |row: &Row<'_>| {
             read += 1;
             let Some(distance) = row.double(1) else { return };
@@ -50,16 +140,12 @@ impl Scope<'_> {
             if score.is_nan() {
                 return;
             }
-            let words = if by_both { terms.and_then(|terms| self.word_score(row, 2, terms)) } else { None };
-            best.offer(
-                score,
-                || output.id(row),
-                || Extra {
-                    words: words.filter(|score| *score != 0.0),
-                    boost: self.boost(row, first_boost),
-                    ..Extra::default()
-                },
-            );
+            let extra = || Extra {
+                words: if with_document && self.ranking == Ranking::TsRankCd { row.double(2) } else { None },
+                other: if with_document && self.ranking == Ranking::Bm25 { row.copy(2) } else { None },
+                boost: self.boost(row, first_boost),
+            };
+            best.offer(score, || output.id(row), extra);
         };
         let parameters = self.parameters(None, terms);
         if self.condition.is_empty() {
@@ -67,19 +153,15 @@ impl Scope<'_> {
         } else {
             connection.each_for_parameters(&sql, &parameters, &mut look);
         }
-        let mut rows = best.rows(read);
-        if by_both {
-            rows.other = in_order(rows.candidates.iter().map(|row| (row.id.clone(), row.extra.words)));
-        }
-        rows.into_rows()
+        best.rows(read)
     }
 
     /// Whether a search by the vector index has given fewer rows than there are.
     ///
     /// An HNSW scan gives up after `hnsw.max_scan_tuples` rows or with its memory, and what a filter or a policy lets through
     /// may all lie further away.
-    pub fn gave_up(&self, connection: &Connection, found: &Rows, terms: Option<&Terms>, by_both: bool) -> bool {
-        if found.read >= self.candidates {
+    fn gave_up(&self, connection: &Connection, read: usize, terms: Option<&Terms>, with_document: bool) -> bool {
+        if read >= self.candidates {
             return false;
         }
         if self.condition.is_empty() && !catalog::hides_rows(self.target.relation) {
@@ -90,15 +172,15 @@ impl Scope<'_> {
             );
             let mut there = 0;
             connection.each(&sql, &[], |row| there = row.big_int(0).unwrap_or(0));
-            return usize::try_from(there).unwrap_or(0) > found.read;
+            return usize::try_from(there).unwrap_or(0) > read;
         }
-        let plan = connection.explain(&self.vector_sql(false, by_both), &self.parameters(None, terms));
+        let plan = connection.explain(&self.vector_sql(false, with_document), &self.parameters(None, terms));
         plan.iter().any(|line| line.trim_start().starts_with("Order By: "))
     }
 }
 
 /// The similarities of embeddings to that of the query.
-pub(super) fn similarities(connection: &Connection, scope: &Scope<'_>, embeddings: &[&Copied]) -> Vec<Option<f64>> {
+fn similarities(connection: &Connection, scope: &Scope<'_>, embeddings: &[&Copied]) -> Vec<Option<f64>> {
     let Target { embedding_type, operator, distance, embedding_oid, .. } = scope.target;
     let sql = format!(
         "SELECT e.embedding {operator} $2::{embedding_type} FROM pg_catalog.unnest($1) WITH ORDINALITY AS e (embedding, place) \

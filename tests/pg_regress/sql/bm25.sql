@@ -61,7 +61,7 @@ SELECT harca.refresh_search_statistics('report');
 SELECT round(similarity_deviation::numeric, 1) AS l2 FROM harca.search_statistics;
 UPDATE harca.search_target SET distance = 'cosine' WHERE name = 'report';
 
--- what the leg looks for: rare words alone, common ones with one another, all of them where that is affordable
+-- what the leg looks for: what can come onto the page, and not every row with a common word
 CREATE FUNCTION looked_for(query text, max_matches integer)
     RETURNS TABLE (query text, words text[], documents bigint[], looked_up boolean[], total bigint) LANGUAGE sql
 AS $$

@@ -52,7 +52,7 @@ SELECT f.rows, split_part(f.first, ' ', 1) AS first FROM found('XK-4471 pump', '
 UPDATE harca.search_profile SET vector_weight = 0.5 WHERE target = 'part' AND query_type = 'exact term';
 SELECT taken('XK-4471 pump', '[1, 0]');
 
--- words that are too common alone are looked up together; alone all the same, when nothing else can fill the page
+-- words that are too common alone are looked up all the same, when nothing else can fill the page
 SELECT count(*) FROM hybrid_search('part', 'pump valve', NULL, options => '{"max_matches": 50}');
 SELECT h -> 'legs' -> 'keyword' -> 'words' AS words, h -> 'legs' -> 'keyword' -> 'rows' AS rows
 FROM hybrid_search_explain('part', 'pump valve', '[1, 0]', options => '{"max_matches": 50}') AS h;

@@ -17,7 +17,9 @@
 
 mod tsvector;
 
-pub use tsvector::TsVector;
+#[cfg(test)]
+pub(super) use tsvector::tests::encode as encoded;
+pub use tsvector::{TsVector, encode};
 
 /// Most terms of a query; of more, those with the highest weights count.
 pub const MAX_TERMS: usize = 1024;
@@ -182,6 +184,19 @@ impl Scorer {
     #[must_use]
     pub fn bound(&self) -> f64 {
         self.terms.iter().map(|(weight, _)| weight).sum()
+    }
+
+    /// What a term brings at most to the score of a document that has it no more than so often; none for any frequency. 0
+    /// for a term that the query does not have.
+    #[must_use]
+    pub fn most(&self, lexeme: &[u8], frequency: Option<u32>) -> f64 {
+        let place = self.terms.binary_search_by(|(_, place)| self.bytes[place.clone()].cmp(lexeme));
+        // A document has no fewer words than it has one of them.
+        let factor = match frequency.map(f64::from) {
+            Some(frequency) => frequency / (frequency + self.base + self.slope * frequency),
+            None => 1.0 / (1.0 + self.slope),
+        };
+        place.map_or(0.0, |place| self.terms[place].0 * factor)
     }
 
     /// The score of a document, from 0, where it has none of the terms, to [`Self::bound`].

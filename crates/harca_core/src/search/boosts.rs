@@ -94,6 +94,12 @@ impl Boosts {
         self.0.len()
     }
 
+    /// What the boost of a row can be at most.
+    #[must_use]
+    pub fn most(&self) -> f64 {
+        self.0.iter().map(|boost| boost.weight).sum()
+    }
+
     /// For each boost the SQL expression, of type float8, of what it is made of: the number itself, or the age in seconds
     /// when the transaction began; null where the column is. In it `alias` is the table, by the name that it has in the
     /// statement; all but the names, quoted, is qualified with pg_catalog.

@@ -41,6 +41,28 @@ pub enum Scale {
     Table(Option<f64>),
 }
 
+impl Method {
+    /// Whether what a row of the keyword leg brings is told by its own score and the highest one of the leg: then it does
+    /// not matter which other rows are in the leg.
+    #[must_use]
+    pub fn keyword_by_own_score(self) -> bool {
+        matches!(self, Self::Convex { keyword: Scale::Maximum | Scale::Bound(_), .. })
+    }
+
+    /// The score from which on a row that only the keyword leg has is fused into `fused` or more; the highest score of the
+    /// leg is `highest`. None where that is not told by its own score, or no score is enough.
+    #[must_use]
+    pub fn keyword_score(self, fused: f64, vector_weight: f64, highest: f64) -> Option<f64> {
+        let whole = match self {
+            Self::Convex { keyword: Scale::Maximum, .. } => highest,
+            Self::Convex { keyword: Scale::Bound(bound), .. } => geometric_mean(highest, bound),
+            _ => return None,
+        };
+        let score = fused * whole / (1.0 - vector_weight.clamp(0.0, 1.0));
+        score.is_finite().then_some(score)
+    }
+}
+
 /// Standard deviations that are 1 in [`Scale::Table`]. With six, vector and keyword legs weigh about the same: over nine
 /// collections, the best single weight is 0.53.
 const TABLE_DEVIATIONS: f64 = 6.0;
@@ -157,12 +179,17 @@ fn scaled<Id>(leg: &[(Id, f64)], scale: Scale) -> Vec<f64> {
         Scale::ZScore => above_low(score, deviation),
         Scale::Sigmoid if deviation > 0.0 => 1.0 / (1.0 + ((mean - score) / deviation).exp()),
         Scale::Sigmoid => 0.5,
-        Scale::Bound(bound) => share(score, (high.max(0.0) * bound.max(high)).sqrt()),
+        Scale::Bound(bound) => share(score, geometric_mean(high, bound)),
         Scale::Table(Some(deviation)) if deviation > 0.0 => above_low(score, TABLE_DEVIATIONS * deviation),
         Scale::Table(_) => TYPICAL_BEST * above_low(score, high - low),
     };
     // A vector of zeros has no cosine: such a row stays in its leg, and brings nothing.
     leg.iter().map(|(_, score)| if score.is_finite() { value(*score) } else { 0.0 }).collect()
+}
+
+/// What a score is measured in by [`Scale::Bound`].
+fn geometric_mean(high: f64, bound: f64) -> f64 {
+    (high.max(0.0) * bound.max(high)).sqrt()
 }
 
 #[cfg(test)]
@@ -253,6 +280,20 @@ mod tests {
                 assert!(found[0] == found[1] && (0.0..=1.0).contains(&found[0]), "{scale:?}: {found:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_score_that_is_needed_in_the_keyword_leg_is_that_of_a_row_with_the_fused_score() {
+        for keyword in [Scale::Maximum, Scale::Bound(9.0), Scale::Bound(1.0)] {
+            let method = Method::Convex { vector: Scale::Table(Some(0.1)), keyword };
+            let fused = fuse(&[(1, 0.9), (2, 0.5)], &[(1, 4.0), (3, 2.5), (4, 1.5)], 0.3, method);
+            let score = fused.iter().find(|row| row.id == 3).unwrap().score;
+            assert!((method.keyword_score(score, 0.3, 4.0).unwrap() - 2.5).abs() < 1e-9);
+            assert_eq!(method.keyword_score(score, 1.0, 4.0), None);
+            assert!(method.keyword_by_own_score());
+        }
+        assert_eq!(Method::ReciprocalRank.keyword_score(0.5, 0.5, 1.0), None);
+        assert!(!Method::Convex { vector: Scale::Maximum, keyword: Scale::ZScore }.keyword_by_own_score());
     }
 
     #[test]

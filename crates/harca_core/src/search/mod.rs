@@ -6,8 +6,9 @@
 //!
 //! - [`options`], [`filter`], [`boosts`]: what a caller asks for, as JSON; [`refusal`] is why it cannot be had.
 //! - [`sql_text`]: names and texts as parts of SQL.
-//! - [`candidates`]: which words the keyword leg looks up, and which only in pairs.
+//! - [`max_score`]: which documents the keyword leg has to look at.
 //! - [`bm25`]: the score of a document for the words of a query.
+//! - [`frequency_marks`]: what an index of words has to have in order to know how often they come.
 //! - [`weighting`]: the weight of the vector leg for one query.
 //! - [`fusion`]: two ranked lists into one.
 //! - [`paging`]: the rows of the fused list that are on a page.
@@ -15,11 +16,12 @@
 
 pub mod bm25;
 pub mod boosts;
-pub mod candidates;
 mod decimal;
 pub mod filter;
+pub mod frequency_marks;
 pub mod fusion;
 mod json;
+pub mod max_score;
 pub mod options;
 pub mod paging;
 pub mod refusal;

@@ -6,8 +6,8 @@ use crate::search::refusal::Refusal;
 /// What limit and offset add up to at most.
 const MOST_ROWS: i64 = 10_000;
 
-/// How many rows to give, and how many to pass over before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many rows to give, and how many to pass over before; by default all of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Page {
     limit: Option<usize>,
     offset: usize,
@@ -32,6 +32,18 @@ impl Page {
                     .hint(format!("Neither may be negative, and their sum may be {MOST_ROWS} at most.")))
             }
         }
+    }
+
+    /// How many rows have to be known before the page is; none where all of a list are on it.
+    #[must_use]
+    pub fn depth(self) -> Option<usize> {
+        self.limit.map(|limit| limit + self.offset)
+    }
+
+    /// Whether so many rows fill it.
+    #[must_use]
+    pub fn is_full(self, rows: usize) -> bool {
+        self.limit.is_some_and(|limit| rows >= limit)
     }
 
     /// The rows of a fused list, in its order, that are on the page.

@@ -9,6 +9,8 @@
 //! All numbers have the byte order of the machine, and the bit fields of an entry the order that its compilers give them.
 
 const ENTRY_BYTES: usize = size_of::<u32>();
+/// `MAXSTRPOS`.
+const MAX_PLACE: u32 = (1 << 20) - 1;
 
 /// A `tsvector` that is read in place.
 ///
@@ -60,6 +62,13 @@ impl<'a> TsVector<'a> {
         (0..self.entries.len() / ENTRY_BYTES).map(|n| u64::from(self.positions(self.entry(n)))).sum()
     }
 
+    /// Its lexemes in the order of their bytes, each with its frequency.
+    pub fn lexemes(&self) -> impl Iterator<Item = (&'a [u8], u32)> {
+        (0..self.entries.len() / ENTRY_BYTES)
+            .map(|n| self.entry(n))
+            .map(|entry| (self.lexeme(entry), self.positions(entry)))
+    }
+
     /// Its lexemes in the order in which they come first, those without positions before all others, and lexemes of one
     /// place by their bytes; each with its frequency.
     #[must_use]
@@ -78,6 +87,13 @@ impl<'a> TsVector<'a> {
         // The two upper bits are the weight: WEP_GETPOS.
         let position = position.map_or(0, |bytes| u16::from_ne_bytes(bytes) & 0x3fff);
         if entry.has_positions { position } else { 0 }
+    }
+
+    /// The positions of a lexeme as they stand there, behind their number; none where they are not kept.
+    fn position_bytes(&self, entry: Entry) -> Option<&'a [u8]> {
+        let at = (entry.place + entry.length).next_multiple_of(align_of::<u16>());
+        let bytes = size_of::<u16>() * (1 + self.positions(entry) as usize);
+        self.lexemes.get(at..at + bytes).filter(|_| entry.has_positions)
     }
 
     fn entry(&self, n: usize) -> Entry {
@@ -106,8 +122,46 @@ impl<'a> TsVector<'a> {
     }
 }
 
+/// The bytes of a `tsvector` with the lexemes of another one and some more, which have no positions; `None` when they are
+/// more than a `tsvector` holds: `MAXSTRPOS` of PostgreSQL's `tsearch/ts_type.h`.
+#[must_use]
+pub fn encode(document: &TsVector<'_>, more: &[Vec<u8>]) -> Option<Vec<u8>> {
+    let known = (0..document.entries.len() / ENTRY_BYTES).map(|n| {
+        let entry = document.entry(n);
+        (document.lexeme(entry), document.position_bytes(entry))
+    });
+    let mut all: Vec<(&[u8], Option<&[u8]>)> =
+        known.chain(more.iter().map(|lexeme| (lexeme.as_slice(), None))).collect();
+    all.sort_by_key(|(lexeme, _)| *lexeme);
+    // What a document has by itself comes first, with its positions.
+    all.dedup_by_key(|(lexeme, _)| *lexeme);
+    let mut entries = Vec::with_capacity(all.len() * ENTRY_BYTES);
+    let mut lexemes: Vec<u8> = Vec::with_capacity(document.lexemes.len() * 2);
+    for (lexeme, positions) in &all {
+        let place = u32::try_from(lexemes.len()).ok().filter(|place| *place <= MAX_PLACE)?;
+        let length = u32::try_from(lexeme.len()).ok()?;
+        let has_positions = u32::from(positions.is_some());
+        let entry = if cfg!(target_endian = "little") {
+            has_positions | length << 1 | place << 12
+        } else {
+            has_positions << 31 | length << 20 | place
+        };
+        entries.extend_from_slice(&entry.to_ne_bytes());
+        lexemes.extend_from_slice(lexeme);
+        if let Some(positions) = positions {
+            lexemes.resize(lexemes.len().next_multiple_of(align_of::<u16>()), 0);
+            lexemes.extend_from_slice(positions);
+        }
+    }
+    if lexemes.len() > MAX_PLACE as usize {
+        return None;
+    }
+    let count = i32::try_from(all.len()).ok()?;
+    Some([&count.to_ne_bytes()[..], &entries, &lexemes].concat())
+}
+
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::search) mod tests {
     use proptest::prelude::*;
 
     use super::*;
