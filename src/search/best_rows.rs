@@ -101,6 +101,11 @@ impl Best {
         }
     }
 
+    /// The best rows so far.
+    pub fn ids(&self) -> HashSet<Id> {
+        self.heap.iter().map(|row| row.id.clone()).collect()
+    }
+
     /// What is left, of so many that were read.
     pub fn rows(self, read: usize) -> Ranked {
         Ranked { candidates: self.heap.into_sorted_vec(), read }

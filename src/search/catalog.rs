@@ -83,15 +83,13 @@ pub fn type_of(kind: Oid) -> Option<Type> {
             return None;
         }
         let schema = quote_ident(&utf8(schema));
-        let extension = pg_sys::getExtensionOfObject(pg_sys::TypeRelationId, kind);
-        Some(Type {
-            qualified_name: format!("{schema}.{}", quote_ident(&name)),
-            name,
-            schema,
-            built_in: namespace == Oid::from(pg_sys::PG_CATALOG_NAMESPACE),
-            of_vector: extension != pg_sys::InvalidOid
-                && extension == pg_sys::get_extension_oid(c"vector".as_ptr(), true),
-        })
+        let built_in = namespace == Oid::from(pg_sys::PG_CATALOG_NAMESPACE);
+        // Read from a table, not from a cache.
+        let of_vector = !built_in && {
+            let extension = pg_sys::getExtensionOfObject(pg_sys::TypeRelationId, kind);
+            extension != pg_sys::InvalidOid && extension == pg_sys::get_extension_oid(c"vector".as_ptr(), true)
+        };
+        Some(Type { qualified_name: format!("{schema}.{}", quote_ident(&name)), name, schema, built_in, of_vector })
     }
 }
 

@@ -15,6 +15,11 @@ use crate::bridge::server_text;
 
 /// PostgreSQL's plan for the query that a leg of the search has run, line by line.
 pub fn plan(search: &Search<'_>, outcome: &Outcome, leg: Leg) -> Vec<String> {
+    if leg == Leg::Keyword
+        && let (Some(index), Some(terms)) = (&outcome.index, &outcome.terms)
+    {
+        return index.plan(search.connection, &search.asked(outcome, terms));
+    }
     let scope = search.scope();
     let by_both = search.scores_by_both(outcome, leg);
     let sql = match leg {
@@ -58,15 +63,24 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
             json!({
                 "word": server_text::to_utf8(&word.lexeme, usize::MAX),
                 "documents": word.documents,
-                "looked_up": outcome.matches.as_ref().map(|matches| matches.looked_up[n]),
+                "looked_up": match &outcome.matches {
+                    Some(matches) => Some(matches.looked_up[n]),
+                    None => outcome.index.as_ref().map(|_| true),
+                },
             })
         });
         legs["keyword"]["words"] = words.collect();
         legs["keyword"]["documents"] = terms.documents().into();
-        legs["keyword"]["query"] = outcome.matches.as_ref().map(Matches::text).into();
+        legs["keyword"]["query"] = match &outcome.index {
+            Some(index) => index.text().into(),
+            None => outcome.matches.as_ref().map(Matches::text).into(),
+        };
         legs["keyword"]["phrases"] = terms.phrases.iter().map(|phrase| Value::from(phrase.text())).collect();
     }
-    if outcome.ran.contains(&Leg::Keyword) {
+    if let Some(why) = &outcome.index_unfit {
+        warnings.push(format!("no BM25 index is used for the keyword leg: {why}"));
+    }
+    if outcome.ran.contains(&Leg::Keyword) && outcome.matches.is_some() {
         legs["keyword"]["ranked"] = outcome.read.into();
         legs["keyword"]["passes"] = outcome.passes.into();
         legs["keyword"]["floor"] = number(outcome.floor);
@@ -78,7 +92,8 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
             ));
         }
     }
-    if state != "fresh" {
+    // A BM25 index has statistics of its own.
+    if state != "fresh" && (outcome.index.is_none() || outcome.ran.contains(&Leg::Vector)) {
         warnings.push(format!(
             "the statistics of the search target are not fresh ({state}): call harca.refresh_search_statistics({})",
             quote_literal(&target.name)

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use harca_core::search::bm25::{Parameters, TsVector};
-use harca_core::search::options::{Options, Strategy};
+use harca_core::search::options::{KeywordIndex, Options, Strategy};
 use harca_core::search::paging::Page;
 use harca_core::search::tuning;
 use pgrx::pg_sys::{self, Oid};
@@ -46,7 +46,8 @@ pub fn measure(
     b_grid: &[f64],
     mut take: impl FnMut(Curves),
 ) {
-    let options = Options { strategy: Strategy::Parallel, ..Options::default() };
+    // By the stored documents, which can be ranked by other parameters than those of an index.
+    let options = Options { strategy: Strategy::Parallel, keyword_index: KeywordIndex::Gin, ..Options::default() };
     for judged in read(connection, target, judgements) {
         pgrx::pg_sys::check_for_interrupts!();
         let Some(embedding) = &judged.embedding else { continue };

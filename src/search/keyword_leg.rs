@@ -6,12 +6,13 @@
 
 use harca_core::search::bm25::TsVector;
 use harca_core::search::max_score::Next;
-use harca_core::search::options::{Phrases, Ranking, Strategy};
+use harca_core::search::options::{Fusion, Phrases, Ranking, Strategy};
 use pgrx::pg_sys::{self, Datum};
 
 use super::best_rows::{Best, Extra, Output, Ranked};
+use super::bm25_index::leg::Asked;
 use super::legs::{Id, Leg, Scope};
-use super::run::{Outcome, Search};
+use super::run::{Outcome, Request, Search};
 use super::statements::{Connection, Row, detoasted};
 use super::target::Target;
 use super::terms::{Matches, Terms};
@@ -24,9 +25,37 @@ impl Search<'_> {
             return;
         }
         outcome.ran.push(Leg::Keyword);
+        let by_both = self.scores_by_both(outcome, Leg::Keyword);
+        let ranked = match outcome.index.clone() {
+            Some(index) => index.rows(self.connection, &self.asked(outcome, &terms)),
+            None => self.keyword_passes(outcome, &terms, by_both),
+        };
+        outcome.take_keyword(&ranked);
+        if by_both {
+            outcome.vector = self.scope().similarities_of(self.connection, &ranked);
+        }
+    }
+
+    /// What a keyword leg on a BM25 index is asked for: all candidates, unless the page tells how many rows are enough, nothing
+    /// moves a row from its place in the leg, and no score hangs on the rows behind it.
+    pub fn asked<'a>(&'a self, outcome: &Outcome, terms: &'a Terms) -> Asked<'a> {
+        let Request { options, candidates, page, .. } = &self.request;
+        let alone = outcome.strategy == Strategy::KeywordOnly && options.boosts.is_none() && options.after.is_none();
+        let by_best = matches!(options.fusion, Fusion::Auto | Fusion::Max | Fusion::Rrf);
+        Asked {
+            scope: self.scope(),
+            terms,
+            phrases: options.phrases,
+            by_both: self.scores_by_both(outcome, Leg::Keyword),
+            enough: page.depth().filter(|_| alone && by_best).map_or(*candidates, |depth| depth.min(*candidates)),
+        }
+    }
+
+    /// The keyword leg on a GIN index.
+    fn keyword_passes(&self, outcome: &mut Outcome, terms: &Terms, by_both: bool) -> Ranked {
         let options = &self.request.options;
         let most = u64::try_from(outcome.most_ranked).unwrap_or(0);
-        let only_phrases = self.only_phrases(&terms);
+        let only_phrases = self.only_phrases(terms);
         // Bounds are those of BM25.
         let bounded = options.ranking == Ranking::Bm25 && !only_phrases;
         let wanted = self.request.page.depth().unwrap_or(self.request.candidates);
@@ -34,18 +63,17 @@ impl Search<'_> {
             true => terms.max_score.first(wanted, most),
             false => terms.max_score.affordable(most as f64),
         };
-        let by_both = self.scores_by_both(outcome, Leg::Keyword);
         let scope = self.scope();
         let look = |outcome: &mut Outcome, floor: f64| {
             let matches = if only_phrases { terms.with_phrases() } else { terms.above(floor) };
-            let ranked = scope.keyword(self.connection, &terms, &matches, outcome.most_ranked, by_both);
+            let ranked = scope.keyword(self.connection, terms, &matches, outcome.most_ranked, by_both);
             outcome.passes += 1;
             outcome.matches = Some(matches);
             let cut = ranked.read as u64 >= most;
             (ranked, cut)
         };
         let mut former: Option<Ranked> = None;
-        let ranked = loop {
+        loop {
             let (mut ranked, cut) = look(outcome, floor);
             outcome.read = ranked.read as u64;
             outcome.floor = floor;
@@ -64,20 +92,17 @@ impl Search<'_> {
             }
             outcome.take_keyword(&ranked);
             if !bounded || outcome.incomplete {
-                break ranked;
+                return ranked;
             }
-            match terms.max_score.next(floor, outcome.read, self.needed(outcome, &terms), most) {
+            match terms.max_score.next(floor, outcome.read, self.needed(outcome, terms), most) {
                 Next::Pass(lower) => floor = lower,
-                Next::Done => break ranked,
+                Next::Done => return ranked,
                 Next::TooMany => {
                     outcome.incomplete = true;
-                    break ranked;
+                    return ranked;
                 }
             }
             former = Some(ranked);
-        };
-        if by_both {
-            outcome.vector = scope.similarities_of(self.connection, &ranked);
         }
     }
 
@@ -196,7 +221,7 @@ impl Scope<'_> {
 pub(super) fn score(document: Datum, terms: &Terms) -> Option<f64> {
     // SAFETY: the caller has it from the column of the documents; a copy of a toasted one goes with the memory at hand.
     let bytes = unsafe { detoasted(document) };
-    let score = terms.scorer.score(&TsVector::new(bytes)?) + phrase_score(Some(document), terms);
+    let score = terms.scale * terms.scorer.score(&TsVector::new(bytes)?) + phrase_score(Some(document), terms);
     (score > 0.0).then_some(score)
 }
 

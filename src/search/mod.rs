@@ -1,7 +1,8 @@
 //! A search: what was asked, the target that it is asked of, the legs, and the rows in order.
 //!
 //! Promises: it runs with the rights, the snapshot and the `search_path` of the caller; every statement names what it uses with
-//! its schema, operators and casts among them; nothing of a query is kept but plans.
+//! its schema, operators and casts among them; nothing of a query is kept but plans, and the weights of words that the
+//! function of another extension keeps of its index.
 //! Uses: [`backend`](crate::backend) for the classification, [`settings`](crate::settings), [`bridge`](crate::bridge). Used by:
 //! [`api`](crate::api).
 //!
@@ -9,16 +10,19 @@
 //! - [`target`]: the table. [`terms`]: the words.
 //! - `keyword_leg`, `vector_leg`: what each leg asks of the table. [`legs`]: what they have in common. `best_rows`: the best of
 //!   what comes back.
-//! - `statements`: plans that are kept, and rows one by one. `catalog`: what the system catalogs say.
+//! - [`bm25_index`]: a BM25 index of another extension in the place of the GIN index, where the table has one.
+//! - `local_settings`: settings for the search alone. `statements`: plans that are kept, and rows one by one. `catalog`: what the system catalogs say.
 //! - [`judged`]: judged queries, for tuning. [`ranked_lists`]: the legs of `harca.fuse`.
 
 pub mod arguments;
 mod best_rows;
+mod bm25_index;
 mod catalog;
 pub mod explain;
 pub mod judged;
 mod keyword_leg;
 mod legs;
+mod local_settings;
 pub mod ranked_lists;
 pub mod run;
 mod statements;

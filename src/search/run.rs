@@ -15,6 +15,7 @@ use pgrx::pg_sys::Datum;
 
 use super::arguments::{boosted_column, check_embedding, filter_column, json_text, or_refuse, seconds};
 use super::best_rows::{Candidate, Ranked};
+use super::bm25_index::leg::IndexLeg;
 use super::catalog;
 use super::legs::{Id, Leg, Scope};
 use super::statements::Connection;
@@ -54,6 +55,10 @@ pub struct Outcome {
     pub answer: Answer,
     /// Its words; none where nothing is left of it.
     pub terms: Option<Rc<Terms>>,
+    /// The keyword leg, where it runs on a BM25 index.
+    pub index: Option<Rc<IndexLeg>>,
+    /// Why a BM25 index that the table has is not taken.
+    pub index_unfit: Option<String>,
     /// How rare the rarest word is.
     pub rarity: f64,
     /// The weight of the vector leg.
@@ -171,13 +176,21 @@ impl<'c> Search<'c> {
     pub fn run(&self) -> Outcome {
         let Request { query, embedding, options, candidates, .. } = &self.request;
         let mut times = Times::default();
-        let answer = timed(&mut times.classification, || backend::classify(*query));
+        let began = Instant::now();
+        let answer = backend::classify(*query);
+        times.classification = began.elapsed();
         let chars = settings::max_query_chars();
         let read = server_text::to_utf8(query.prefix(chars), chars);
         let wants_words = options.strategy != Strategy::VectorOnly;
-        let terms = timed(&mut times.terms, || {
-            if wants_words { Terms::of(self.connection, &self.target, &read, options) } else { None }
-        });
+        let began = Instant::now();
+        let index = if wants_words { IndexLeg::of(&self.target, options, &read) } else { Err(None) };
+        let terms = match &index {
+            Ok(index) => index.terms(self.connection, &self.target, &read),
+            Err(_) if wants_words => Terms::of(self.connection, &self.target, &read, options),
+            Err(_) => None,
+        };
+        let (index, index_unfit) = index.map_or_else(|why| (None, why), |index| (Some(index), None));
+        times.terms = began.elapsed();
         let rarity = terms.as_ref().map_or(0.0, Terms::rarity);
         let vector_weight = match options.strategy {
             Strategy::KeywordOnly => 0.0,
@@ -204,6 +217,8 @@ impl<'c> Search<'c> {
             words_of_vector_rows: None,
             boosts: HashMap::new(),
             terms: terms.map(Rc::new),
+            index: index.map(Rc::new),
+            index_unfit,
             times,
         };
         if options.strategy == Strategy::Auto {
@@ -275,13 +290,6 @@ impl<'c> Search<'c> {
     pub(super) fn boosts_at_most(&self) -> f64 {
         self.boosts.most()
     }
-}
-
-fn timed<T>(taken: &mut Duration, step: impl FnOnce() -> T) -> T {
-    let began = Instant::now();
-    let done = step();
-    *taken = began.elapsed();
-    done
 }
 
 impl Outcome {

@@ -41,6 +41,8 @@ enum Planning {
     Kept,
     /// Each time, for the parameters.
     ForParameters,
+    /// Once, whatever the parameters are, and not for parallel workers.
+    Checked,
     /// It is only explained.
     Explained,
 }
@@ -96,6 +98,35 @@ impl Connection {
         self.run(sql, parameters, Planning::ForParameters, look);
     }
 
+    /// The same with one plan for all parameters, which `look_over` sees before every run, and may change as long as it
+    /// gives the same rows; where it gives false, the query does not run, and neither does this give true. Rows come as long
+    /// as `look` wants more.
+    pub fn each_by_checked_plan(
+        &self,
+        sql: &str,
+        parameters: &[Parameter],
+        look_over: impl FnOnce(*mut pg_sys::PlannedStmt) -> bool,
+        look: impl FnMut(&Row<'_>) -> bool,
+    ) -> bool {
+        let plan = kept(sql, parameters, Planning::Checked);
+        // SAFETY: a kept plan of one statement, inside a connection. The locks that the look at it takes last, so that its
+        // table and indexes are the same when it runs.
+        let fits = unsafe {
+            let cached = pg_sys::SPI_plan_get_cached_plan(plan.0);
+            if cached.is_null() {
+                return false;
+            }
+            let statement = pgrx::PgList::<pg_sys::PlannedStmt>::from_pg((*cached).stmt_list).get_ptr(0);
+            let fits = statement.is_some_and(look_over);
+            pg_sys::ReleaseCachedPlan(cached, pg_sys::CurrentResourceOwner);
+            fits
+        };
+        if fits {
+            self.run_until(sql, parameters, Planning::Checked, look);
+        }
+        fits
+    }
+
     /// PostgreSQL's plan for a query with these parameters, line by line.
     pub fn explain(&self, sql: &str, parameters: &[Parameter]) -> Vec<String> {
         let mut lines = Vec::new();
@@ -106,6 +137,20 @@ impl Connection {
     }
 
     fn run(&self, sql: &str, parameters: &[Parameter], planning: Planning, mut look: impl FnMut(&Row<'_>)) {
+        self.run_until(sql, parameters, planning, |row| {
+            look(row);
+            true
+        });
+    }
+
+    /// Runs a query as long as it has rows and `look` wants more.
+    fn run_until(
+        &self,
+        sql: &str,
+        parameters: &[Parameter],
+        planning: Planning,
+        mut look: impl FnMut(&Row<'_>) -> bool,
+    ) {
         let plan = kept(sql, parameters, planning);
         let mut receiver = Receiver::new(&mut look);
         // SAFETY: the plan was prepared for parameters of these types; the list lives in the memory of the connection, and
@@ -151,12 +196,12 @@ fn kept(sql: &str, parameters: &[Parameter], planning: Planning) -> Rc<Plan> {
     let known = PLANS.with(|plans| plans.borrow_mut().get(sql).cloned());
     known.unwrap_or_else(|| {
         let source = catalog::server_string(sql).unwrap_or_default();
-        let mode = match planning {
-            Planning::Kept => pg_sys::CURSOR_OPT_GENERIC_PLAN,
-            Planning::ForParameters => pg_sys::CURSOR_OPT_CUSTOM_PLAN,
-            Planning::Explained => 0,
+        let options = match planning {
+            Planning::Kept => pg_sys::CURSOR_OPT_PARALLEL_OK | pg_sys::CURSOR_OPT_GENERIC_PLAN,
+            Planning::ForParameters => pg_sys::CURSOR_OPT_PARALLEL_OK | pg_sys::CURSOR_OPT_CUSTOM_PLAN,
+            Planning::Checked => pg_sys::CURSOR_OPT_GENERIC_PLAN,
+            Planning::Explained => pg_sys::CURSOR_OPT_PARALLEL_OK,
         };
-        let options = pg_sys::CURSOR_OPT_PARALLEL_OK | mode;
         let mut kinds: Vec<Oid> = parameters.iter().map(|Parameter(kind, _)| *kind).collect();
         // SAFETY: inside a connection; the source and the types are copied.
         let plan = unsafe {
@@ -187,13 +232,13 @@ fn refuse(sql: &str, code: c_int) {
 #[repr(C)]
 struct Receiver<'a> {
     base: pg_sys::DestReceiver,
-    look: &'a mut dyn FnMut(&Row<'_>),
+    look: &'a mut dyn FnMut(&Row<'_>) -> bool,
     /// What reading a row allocates.
     memory: PgMemoryContexts,
 }
 
 impl<'a> Receiver<'a> {
-    fn new(look: &'a mut dyn FnMut(&Row<'_>)) -> Self {
+    fn new(look: &'a mut dyn FnMut(&Row<'_>) -> bool) -> Self {
         Self {
             base: pg_sys::DestReceiver {
                 receiveSlot: Some(receive),
@@ -229,10 +274,10 @@ unsafe extern "C-unwind" fn receive(slot: *mut pg_sys::TupleTableSlot, receiver:
             nulls: std::slice::from_raw_parts((*slot).tts_isnull, columns),
         };
         let memory = receiver.memory.value();
-        PgMemoryContexts::For(memory).switch_to(|_| (receiver.look)(&row));
+        let more = PgMemoryContexts::For(memory).switch_to(|_| (receiver.look)(&row));
         pg_sys::MemoryContextReset(memory);
+        more
     }
-    true
 }
 
 /// A row of a result. Columns count from 0, and whoever asks vouches for their types.
@@ -277,6 +322,11 @@ impl Row<'_> {
     /// A `double precision`.
     pub fn double(&self, n: usize) -> Option<f64> {
         self.datum(n).map(|datum| f64::from_bits(datum.value() as u64))
+    }
+
+    /// Whether a `boolean` is true.
+    pub fn is_true(&self, n: usize) -> bool {
+        self.datum(n).is_some_and(|datum| datum.value() & 0xff != 0)
     }
 
     /// An `oid`, or a type that is one.

@@ -55,6 +55,8 @@ pub struct Target {
     pub embedding: String,
     /// Whether an index over `harca.with_frequencies` finds its documents.
     pub marked: bool,
+    /// The name of the column with the text, which need not be there.
+    pub text_column: String,
     /// The type of the identifier.
     pub id_type: Oid,
     /// The text search configuration of documents.
@@ -91,7 +93,7 @@ pub struct Target {
 
 const ROW: &str = "SELECT t.relation::pg_catalog.oid, t.id_column::pg_catalog.text, t.tsvector_column::pg_catalog.text, \
     t.embedding_column::pg_catalog.text, t.config, t.query_config, t.distance, t.vector_weight, t.k1, t.b, s.documents, \
-    s.average_length, s.similarity_deviation \
+    s.average_length, s.similarity_deviation, t.text_column::pg_catalog.text \
     FROM harca.search_target AS t \
     LEFT JOIN harca.search_statistics AS s ON s.target OPERATOR(pg_catalog.=) t.name \
     WHERE t.name OPERATOR(pg_catalog.=) $1";
@@ -103,6 +105,7 @@ const PROFILE: &str =
 struct Found {
     relation: Oid,
     columns: [String; 3],
+    text_column: String,
     configs: [String; 2],
     distance: String,
     vector_weight: f32,
@@ -119,6 +122,7 @@ impl Found {
         Self {
             relation: row.oid(0).unwrap_or(pg_sys::InvalidOid),
             columns: [text(1), text(2), text(3)],
+            text_column: text(13),
             configs: [text(4), text(5)],
             distance: text(6),
             vector_weight: row.real(7).unwrap_or(0.5),
@@ -194,6 +198,7 @@ impl Target {
             document: quote_ident(&document),
             embedding: quote_ident(&embedding),
             marked,
+            text_column: found.text_column,
             id_type,
             config,
             query_config,

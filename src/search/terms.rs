@@ -22,7 +22,7 @@ pub struct Word {
     /// The lexeme, in the server's encoding.
     pub lexeme: Vec<u8>,
     /// How often the query has it.
-    frequency: u32,
+    pub(super) frequency: u32,
     /// How many documents have it.
     pub documents: u64,
 }
@@ -32,7 +32,7 @@ pub struct Phrase {
     /// What matches it, a `tsquery`.
     pub query: Datum,
     /// How many documents have it.
-    documents: u64,
+    pub(super) documents: u64,
     /// What it adds to the score of a document that has it.
     pub weight: f64,
 }
@@ -49,14 +49,17 @@ pub struct Terms {
     /// Words in the order of the query.
     pub words: Vec<Word>,
     /// What is known of the table's documents.
-    collection: Collection,
+    pub(super) collection: Collection,
     /// What stands in quotation marks.
     pub phrases: Vec<Phrase>,
     /// Scores documents by the words.
     pub scorer: Scorer,
     /// What no document's score exceeds, phrases included.
     pub bound: f64,
-    /// What documents can score by which of the words and phrases they have; phrases come behind the words.
+    /// What the words' score is multiplied by, so that it is one of the index that the keyword leg runs on.
+    pub scale: f64,
+    /// What documents can score by which of the words and phrases they have; phrases come behind the words. Nothing where
+    /// the keyword leg runs on a BM25 index, which knows by itself.
     pub max_score: MaxScore,
     /// Any of the words, a `tsquery`, for `ts_rank_cd`.
     pub wanted: Option<Datum>,
@@ -143,6 +146,7 @@ impl Terms {
             collection,
             phrases,
             scorer,
+            scale: 1.0,
             max_score: MaxScore::new(terms, total),
             wanted,
         })
@@ -209,13 +213,13 @@ impl Terms {
     }
 }
 
-fn scorer(words: &[Word], collection: Collection, parameters: Parameters) -> Option<Scorer> {
+pub(super) fn scorer(words: &[Word], collection: Collection, parameters: Parameters) -> Option<Scorer> {
     let terms = words.iter().map(|word| (word.lexeme.as_slice(), word.frequency, word.documents));
     Scorer::decode(&Query::new(collection, parameters, terms).encode())
 }
 
 /// The lexemes that a configuration makes of a text, in their order, and how often each comes.
-fn words(config: Oid, text: &str) -> Vec<(Vec<u8>, u32)> {
+pub(super) fn words(config: Oid, text: &str) -> Vec<(Vec<u8>, u32)> {
     let document = to_tsvector(config, text);
     // SAFETY: a `tsvector` that was made a moment ago.
     let bytes = unsafe { detoasted(document) };
@@ -237,7 +241,7 @@ fn to_tsvector(config: Oid, text: &str) -> Datum {
 }
 
 /// The query for a phrase; none where it has no word, of which the server's function would give notice.
-fn phrase_query(config: Oid, phrase: &str) -> Option<Datum> {
+pub(super) fn phrase_query(config: Oid, phrase: &str) -> Option<Datum> {
     if words(config, phrase).is_empty() {
         return None;
     }
@@ -282,6 +286,25 @@ fn tsquery_text(query: Datum) -> Vec<u8> {
         .into()
 }
 
+/// Any of some words, a `tsquery`.
+pub(super) fn any_of(words: &[Word]) -> Datum {
+    let words: Vec<Vec<u8>> = words.iter().map(|word| quoted_lexeme(&word.lexeme)).collect();
+    tsquery(&words.join(&b" | "[..]))
+}
+
+/// All of some phrases, a `tsquery`.
+pub(super) fn all_phrases(phrases: &[Phrase]) -> Datum {
+    let phrases: Vec<Vec<u8>> =
+        phrases.iter().map(|phrase| [b"(", &tsquery_text(phrase.query)[..], b")"].concat()).collect();
+    tsquery(&phrases.join(&b" & "[..]))
+}
+
+/// A text in the server's encoding.
+pub(super) fn server_bytes(text: &str) -> Vec<u8> {
+    // SAFETY: a `text` that was made a moment ago.
+    unsafe { detoasted(server_text::from_utf8(text)) }.to_vec()
+}
+
 /// Fills in what the statistics know of the words.
 fn common_terms(connection: &Connection, target: &Target, words: &[(Vec<u8>, u32)], counts: &mut [Option<u64>]) {
     // Word by word, through the index: a join would read all common words.
@@ -300,7 +323,7 @@ fn common_terms(connection: &Connection, target: &Target, words: &[(Vec<u8>, u32
 
 /// How many rows that the current user sees match each of the queries, up to [`MOST_COUNTED`]. Where row-level security
 /// hides rows, all matches are counted, and also how many documents there are for the user.
-fn count_documents(
+pub(super) fn count_documents(
     connection: &Connection,
     target: &Target,
     hidden: bool,

@@ -1,13 +1,12 @@
 //! The vector leg: the nearest rows, through the HNSW or IVFFlat index, and how far the index scan is let run.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int};
-
 use harca_core::search::options::{Ranking, Strategy};
 use pgrx::{PgMemoryContexts, pg_sys};
 
 use super::best_rows::{Best, Candidate, Extra, Output, Ranked, in_order};
 use super::legs::{Id, Leg, Scope};
+use super::local_settings::{LocalSettings, setting};
 use super::run::{Outcome, Search};
 use super::statements::{Connection, Copied, Parameter, Row, detoasted};
 use super::target::Target;
@@ -198,7 +197,9 @@ fn similarities(connection: &Connection, scope: &Scope<'_>, embeddings: &[&Copie
 }
 
 /// Lets pgvector's index scans give that many rows for as long as it lasts.
-pub struct WidenedScan(c_int);
+pub struct WidenedScan {
+    _settings: LocalSettings,
+}
 
 impl WidenedScan {
     /// An HNSW scan gives ef_search rows at most (40 by default, 1000 at most), and fewer behind a filter unless it may
@@ -209,52 +210,16 @@ impl WidenedScan {
             let sql = "SELECT pg_catalog.cardinality($1::pg_catalog.float4[])";
             connection.each(sql, &[Parameter(scope.target.vector_type, scope.embedding)], |_| ());
         }
-        // SAFETY: ended by `drop` or by the error that ends the transaction or subtransaction.
-        let level = unsafe { pg_sys::NewGUCNestLevel() };
+        let settings = LocalSettings::begin();
         let ef_search = setting(c"hnsw.ef_search").and_then(|value| value.parse::<usize>().ok());
         if ef_search.is_some_and(|former| former < scope.candidates) {
-            set(c"hnsw.ef_search", &scope.candidates.min(1000).to_string());
+            settings.set(c"hnsw.ef_search", &scope.candidates.min(1000).to_string());
         }
         for (name, value) in [(c"hnsw.iterative_scan", "strict_order"), (c"ivfflat.iterative_scan", "relaxed_order")] {
             if setting(name).as_deref() == Some("off") {
-                set(name, value);
+                settings.set(name, value);
             }
         }
-        Self(level)
-    }
-}
-
-impl Drop for WidenedScan {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: ends the level that `begin` has begun.
-            unsafe { pg_sys::AtEOXact_GUC(true, self.0) };
-        }
-    }
-}
-
-fn setting(name: &CStr) -> Option<String> {
-    // SAFETY: the value is a string that the setting keeps, or null.
-    unsafe {
-        let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
-        (!value.is_null()).then(|| CStr::from_ptr(value).to_string_lossy().into_owned())
-    }
-}
-
-/// Sets a setting for the level that has begun last.
-fn set(name: &CStr, value: &str) {
-    let value = catalog::server_string(value).unwrap_or_default();
-    // SAFETY: strings that are copied; the rights of the user are enough for these settings.
-    unsafe {
-        pg_sys::set_config_option(
-            name.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
+        Self { _settings: settings }
     }
 }

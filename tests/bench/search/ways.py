@@ -7,7 +7,7 @@ they say so, the id first.
 import re
 
 from ..batch import literal
-from .table import PEER, PEER_INDEX, PEER_TARGET, TARGET
+from .table import PEER, PEER_INDEX, TARGET
 
 PAGE, CANDIDATES = 10, 100
 
@@ -41,12 +41,15 @@ WHERE tsv @@ q ORDER BY rank DESC LIMIT {PAGE}
 PEER_SEARCH = f"""
 SELECT id FROM bench.document ORDER BY content <@> to_bm25query({{text}}, 'bench.{PEER_INDEX}') LIMIT {{rows}}
 """
+# Where the table has both indexes, a search says on which one its keyword leg runs.
+GIN, BM25 = ("options => '{" + f'"keyword_index": "{index}"' + "}'" for index in ("gin", "bm25"))
 PREPARE = f"""
-PREPARE hybrid_search (text, vector) AS SELECT * FROM hybrid_search('{TARGET}', $1, $2);
+PREPARE hybrid_search (text, vector) AS SELECT * FROM hybrid_search('{TARGET}', $1, $2, {GIN});
 PREPARE hand_written (text, vector) AS {RECIPE.format(words="$1", embedding="$2")};
 """
 STRATEGY = f"""
-SELECT * FROM hybrid_search('{TARGET}', {{text}}, {{embedding}}, options => '{{{{"strategy": "{{strategy}}"}}}}')
+SELECT * FROM hybrid_search('{TARGET}', {{text}}, {{embedding}},
+    options => '{{{{"keyword_index": "gin", "strategy": "{{strategy}}"}}}}')
 """
 EXACT = f"SELECT id FROM bench.document ORDER BY embedding <=> {{embedding}} LIMIT {PAGE}"
 
@@ -55,7 +58,7 @@ def by_both(text, embedding):
     """way → statement of both legs, for a session that has run PREPARE."""
     text, words = literal(text), _any_of(text)
     return {
-        HYBRID: f"SELECT * FROM hybrid_search('{TARGET}', {text}, {embedding})",
+        HYBRID: f"SELECT * FROM hybrid_search('{TARGET}', {text}, {embedding}, {GIN})",
         HYBRID + PREPARED: f"EXECUTE hybrid_search({text}, {embedding})",
         HAND: RECIPE.format(words=words, embedding=embedding),
         HAND + PREPARED: f"EXECUTE hand_written({words}, {embedding})",
@@ -69,25 +72,25 @@ def by_words(text, peer, on_peer):
     """way → statement of the words alone: of pg_textsearch if peer, of hybrid_search on its index if on_peer."""
     quoted = literal(text)
     ways = {
-        WORDS: f"SELECT * FROM hybrid_search('{TARGET}', {quoted})",
+        WORDS: f"SELECT * FROM hybrid_search('{TARGET}', {quoted}, {GIN})",
         WORDS_HAND: WORDS_RECIPE.format(words=_any_of(text)),
     }
     if peer:
         ways[WORDS_PEER] = PEER_SEARCH.format(text=quoted, rows=PAGE)
         ways[WORDS_PEER_MANY] = PEER_SEARCH.format(text=quoted, rows=CANDIDATES)
     if on_peer:
-        ways[WORDS_ON_PEER] = f"SELECT * FROM hybrid_search('{PEER_TARGET}', {quoted})"
+        ways[WORDS_ON_PEER] = f"SELECT * FROM hybrid_search('{TARGET}', {quoted}, {BM25})"
     return ways
 
 
 def explained(text, embedding):
     """The statement that tells how hybrid_search goes about a search."""
-    return f"SELECT hybrid_search_explain('{TARGET}', {literal(text)}, {embedding})"
+    return f"SELECT hybrid_search_explain('{TARGET}', {literal(text)}, {embedding}, {GIN})"
 
 
-def keyword_indexes(session, target, text):
-    """The indexes that hybrid_search uses for the words of a search."""
-    told = f"hybrid_search_explain('{target}', {literal(text)})"
+def keyword_indexes(session, options, text):
+    """The indexes that hybrid_search uses for the words of a search, with GIN or BM25."""
+    told = f"hybrid_search_explain('{TARGET}', {literal(text)}, {options})"
     return {name for (name,) in session.query(f"SELECT jsonb_array_elements_text({told} #> '{{legs,keyword,indexes}}')")}
 
 

@@ -72,6 +72,16 @@ impl Collection {
         let documents = (self.documents as f64).max(with_term);
         (1.0 + (documents - with_term + 0.5) / (with_term + 0.5)).ln()
     }
+
+    /// How many documents have a term of this weight, to the next whole number: none for no weight, else at least one.
+    #[must_use]
+    pub fn documents_of(&self, weight: f64) -> u64 {
+        if weight <= 0.0 {
+            return 0;
+        }
+        let documents = self.documents as f64;
+        ((documents + 1.0) / weight.exp() - 0.5).round().clamp(1.0, documents.max(1.0)) as u64
+    }
 }
 
 /// The terms of a query with their weights.

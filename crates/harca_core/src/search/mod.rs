@@ -9,6 +9,7 @@
 //! - [`max_score`]: which documents the keyword leg has to look at.
 //! - [`bm25`]: the score of a document for the words of a query.
 //! - [`frequency_marks`]: what an index of words has to have in order to know how often they come.
+//! - [`index_weights`]: what an index that scores by BM25 knows of the words of a query.
 //! - [`weighting`]: the weight of the vector leg for one query.
 //! - [`fusion`]: two ranked lists into one.
 //! - [`paging`]: the rows of the fused list that are on a page.
@@ -20,6 +21,7 @@ mod decimal;
 pub mod filter;
 pub mod frequency_marks;
 pub mod fusion;
+pub mod index_weights;
 mod json;
 pub mod max_score;
 pub mod options;

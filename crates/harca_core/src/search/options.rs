@@ -112,6 +112,18 @@ choice! {
     }
 }
 
+choice! {
+    /// Which index the keyword leg runs on.
+    KeywordIndex {
+        /// A BM25 index where there is one that fits, else the index of the `tsvector`.
+        Auto = "auto",
+        /// That of the `tsvector`.
+        Gin = "gin",
+        /// A BM25 index.
+        Bm25 = "bm25",
+    }
+}
+
 impl Fusion {
     /// The method itself, by what is known: the standard deviation of the similarities of any two rows of the table, and
     /// the score that no document exceeds for the query. `Auto` alone uses them, and does without either.
@@ -154,6 +166,8 @@ pub struct Options {
     pub fusion: Fusion,
     /// What the keyword leg ranks by.
     pub ranking: Ranking,
+    /// Which index the keyword leg runs on.
+    pub keyword_index: KeywordIndex,
     /// BM25's k1, from 0 to 100, in the place of the target's.
     pub k1: Option<f64>,
     /// BM25's b, from 0 to 1, in the place of the target's.
@@ -176,6 +190,7 @@ impl Default for Options {
             vector_weight: None,
             fusion: Fusion::Auto,
             ranking: Ranking::Bm25,
+            keyword_index: KeywordIndex::Auto,
             k1: None,
             b: None,
             max_matches: 20_000,
@@ -205,6 +220,7 @@ impl Options {
             "vector_weight",
             "fusion",
             "ranking",
+            "keyword_index",
             "k1",
             "b",
             "max_matches",
@@ -214,8 +230,8 @@ impl Options {
         ];
         if let Some(unknown) = given.keys().find(|key| !known.contains(&key.0.as_str())) {
             return Err(Refusal::invalid(format!("search option \"{}\" is not known", unknown.0)).hint(
-                "The options are strategy, candidates, vector_weight, fusion, ranking, k1, b, max_matches, phrases, boosts \
-                 and after.",
+                "The options are strategy, candidates, vector_weight, fusion, ranking, keyword_index, k1, b, max_matches, \
+                 phrases, boosts and after.",
             ));
         }
         // In the order in which errors are told.
@@ -227,6 +243,7 @@ impl Options {
         let fusion = choice(&given, "fusion")?.unwrap_or(defaults.fusion);
         let phrases = choice(&given, "phrases")?.unwrap_or(defaults.phrases);
         let ranking = choice(&given, "ranking")?.unwrap_or(defaults.ranking);
+        let keyword_index = choice(&given, "keyword_index")?.unwrap_or(defaults.keyword_index);
         let strategy = choice(&given, "strategy")?.unwrap_or(defaults.strategy);
         let boosts = present(&given, "boosts");
         if boosts.is_some_and(|boosts| boosts.type_name() != "object") {
@@ -234,7 +251,20 @@ impl Options {
         }
         let boosts = boosts.map(|boosts| boosts.text().to_owned());
         let after = present(&given, "after").map(place).transpose()?;
-        Ok(Self { strategy, candidates, vector_weight, fusion, ranking, k1, b, max_matches, phrases, boosts, after })
+        Ok(Self {
+            strategy,
+            candidates,
+            vector_weight,
+            fusion,
+            ranking,
+            keyword_index,
+            k1,
+            b,
+            max_matches,
+            phrases,
+            boosts,
+            after,
+        })
     }
 
     /// All options as a JSON object, as jsonb would print it; [`Options::parse`] makes the same of it again.
@@ -246,7 +276,8 @@ impl Options {
         });
         format!(
             "{{\"b\": {}, \"k1\": {}, \"after\": {after}, \"boosts\": {}, \"fusion\": \"{}\", \"phrases\": \"{}\", \
-             \"ranking\": \"{}\", \"strategy\": \"{}\", \"candidates\": {}, \"max_matches\": {}, \"vector_weight\": {}}}",
+             \"ranking\": \"{}\", \"strategy\": \"{}\", \"candidates\": {}, \"max_matches\": {}, \"keyword_index\": \"{}\", \
+             \"vector_weight\": {}}}",
             number(self.b),
             number(self.k1),
             self.boosts.as_deref().unwrap_or("null"),
@@ -256,6 +287,7 @@ impl Options {
             self.strategy.name(),
             self.candidates,
             self.max_matches,
+            self.keyword_index.name(),
             number(self.vector_weight),
         )
     }

@@ -56,6 +56,33 @@ pub fn units(folded: &str) -> impl Iterator<Item = Unit> {
     std::iter::from_fn(move || cursor.next(folded))
 }
 
+/// The units of a text but for those of hiragana alone, with a space between them, so that it is cut into the same units
+/// again; `None` when there are no such, and the text can stay as it is.
+#[must_use]
+pub fn without_kana(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return None;
+    }
+    let folded = fold(text);
+    let mut kept = String::with_capacity(2 * folded.len());
+    let (mut without, mut code_end) = (true, 0);
+    for unit in units(&folded) {
+        without &= unit.kind != Kind::Kana;
+        // The parts of a code come with the code.
+        if unit.kind == Kind::Kana || unit.start < code_end {
+            continue;
+        }
+        if unit.kind == Kind::Code {
+            code_end = unit.end;
+        }
+        if !kept.is_empty() {
+            kept.push(' ');
+        }
+        kept.push_str(&folded[unit.start..unit.end]);
+    }
+    (!without).then_some(kept)
+}
+
 /// A place in a folded text, for callers that cannot keep a borrow of it from unit to unit.
 #[derive(Debug, Clone, Default)]
 pub struct Cursor {
@@ -186,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn a_text_goes_without_hiragana_alone() {
+        assert_eq!(without_kana("検索する ef_search の設定").as_deref(), Some("検索 索す ef_search の設 設定"));
+        assert_eq!(without_kana("設定の値 XY-1234"), None);
+        assert_eq!(without_kana("how to"), None);
+        assert_eq!(without_kana("どうする").as_deref(), Some(""));
+    }
+
+    #[test]
     fn codes_are_kept_whole_and_in_parts() {
         assert_eq!(cut("set ef_search = 40"), ["set", "ef_search", "ef", "search", "40"]);
         assert_eq!(cut("E-1042, v1.2.3"), ["e-1042", "e", "1042", "v1.2.3", "v1", "2", "3"]);
@@ -200,6 +235,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_left_without_hiragana_is_cut_as_before(text in "[a-c0-2ぁ-う一-七 、。_.-]{0,30}") {
+            let left: Vec<String> = {
+                let folded = fold(&text);
+                units(&folded).filter(|u| u.kind != Kind::Kana).map(|u| folded[u.start..u.end].to_owned()).collect()
+            };
+            if let Some(without) = without_kana(&text) {
+                prop_assert_eq!(cut(&without), left);
+            }
+        }
+
         #[test]
         fn a_text_cut_behind_a_separator_has_the_same_units(text in "[a-c0-2ぁ-う一-七 、。_.-]{0,30}") {
             let whole: Vec<String> = cut(&text);

@@ -9,6 +9,7 @@ const WORDS: &[&str] = &[
     "vector_weight",
     "fusion",
     "ranking",
+    "keyword_index",
     "k1",
     "b",
     "max_matches",
@@ -42,7 +43,7 @@ fn nothing_given_is_the_defaults() {
         Options::default().to_json(),
         "{\"b\": null, \"k1\": null, \"after\": null, \"boosts\": null, \"fusion\": \"auto\", \"phrases\": \"prefer\", \
          \"ranking\": \"bm25\", \"strategy\": \"auto\", \"candidates\": 100, \"max_matches\": 20000, \
-         \"vector_weight\": null}"
+         \"keyword_index\": \"auto\", \"vector_weight\": null}"
     );
 }
 
@@ -50,7 +51,8 @@ fn nothing_given_is_the_defaults() {
 fn everything_given_is_taken() {
     let json = "{\"b\": 0.25, \"k1\": 1.2, \"after\": [0.5, \"a\\\"\\n\\\\港\"], \"boosts\": {\"stars\": {\"max\": 5, \
                 \"weight\": 0.10}}, \"fusion\": \"rrf\", \"phrases\": \"require\", \"ranking\": \"ts_rank_cd\", \
-                \"strategy\": \"vector_first\", \"candidates\": 7, \"max_matches\": 10000000, \"vector_weight\": 1}";
+                \"strategy\": \"vector_first\", \"candidates\": 7, \"max_matches\": 10000000, \
+                \"keyword_index\": \"gin\", \"vector_weight\": 1}";
     let options = parse(json);
     let expected = Options {
         strategy: Strategy::VectorFirst,
@@ -58,6 +60,7 @@ fn everything_given_is_taken() {
         vector_weight: Some(1.0),
         fusion: Fusion::Rrf,
         ranking: Ranking::TsRankCd,
+        keyword_index: KeywordIndex::Gin,
         k1: Some(1.2),
         b: Some(0.25),
         max_matches: 10_000_000,
@@ -104,8 +107,8 @@ fn options_that_there_are_not_are_told_with_those_that_there_are() {
         ("{\"\": 1}", ""),
         ("{\"a\\\"b\": 1}", "a\"b"),
     ] {
-        let hint = "The options are strategy, candidates, vector_weight, fusion, ranking, k1, b, max_matches, phrases, \
-                    boosts and after.";
+        let hint = "The options are strategy, candidates, vector_weight, fusion, ranking, keyword_index, k1, b, \
+                    max_matches, phrases, boosts and after.";
         let expected = Refusal::invalid(format!("search option \"{unknown}\" is not known")).hint(hint);
         assert_eq!(Options::parse(Some(json)), Err(expected));
     }
@@ -139,6 +142,7 @@ fn each_choice_has_its_names() {
         ("fusion", "\"auto\", \"max\", \"minmax\", \"zscore\", \"sigmoid\", \"rrf\""),
         ("phrases", "\"prefer\", \"require\""),
         ("ranking", "\"bm25\", \"ts_rank_cd\""),
+        ("keyword_index", "\"auto\", \"gin\", \"bm25\""),
         (
             "strategy",
             "\"auto\", \"parallel\", \"keyword_first\", \"vector_first\", \"intersection\", \"keyword_only\", \
@@ -182,9 +186,19 @@ fn boosts_are_an_object_and_the_place_a_pair() {
 fn of_several_errors_one_is_told() {
     let mut json = String::from("{\"unknown\": 1");
     let mut order = vec!["unknown"];
-    for option in
-        ["candidates", "max_matches", "vector_weight", "k1", "b", "fusion", "phrases", "ranking", "strategy", "boosts"]
-    {
+    for option in [
+        "candidates",
+        "max_matches",
+        "vector_weight",
+        "k1",
+        "b",
+        "fusion",
+        "phrases",
+        "ranking",
+        "keyword_index",
+        "strategy",
+        "boosts",
+    ] {
         json += &format!(", \"{option}\": true");
         order.push(option);
     }

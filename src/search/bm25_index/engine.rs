@@ -1,0 +1,54 @@
+//! What a BM25 index of another extension has to give.
+
+use harca_core::search::bm25::Parameters;
+use pgrx::pg_sys::Oid;
+
+use super::super::local_settings::LocalSettings;
+
+/// A document that an index is to score for a query, both in the server's encoding.
+pub struct Trial {
+    /// The query.
+    pub query: Vec<u8>,
+    /// The document, which need not be in the table.
+    pub document: Vec<u8>,
+    /// Words of the query.
+    pub words: usize,
+}
+
+/// An index that fits a search.
+///
+/// Its scan gives rows in the order of [`Engine::order`] and none without a word of the query. Every score is BM25 with the
+/// weight ln(1 + (N − n + ½) / (n + ½)) of a word, times k1 + 1. SQL names everything with its schema; `query` in it is an
+/// expression of type `text`, the same in all rows.
+pub trait Engine {
+    /// The index.
+    fn index(&self) -> Oid;
+
+    /// Its k1 and b.
+    fn parameters(&self) -> Parameters;
+
+    /// Rows that a scan gives at most, however many are asked for.
+    fn most_rows(&self) -> u64;
+
+    /// What rows are ordered by, the best first, so that PostgreSQL can take them from the index.
+    fn order(&self, column: &str, query: &str) -> String;
+
+    /// What a row adds to the order that it stands in, by a call of [`Engine::score_function`]: right only in the select list
+    /// of a scan of the index itself, where it costs nothing.
+    fn scanned_score(&self) -> String;
+
+    /// A function without arguments that gives the score of the row that a scan has given last.
+    fn score_function(&self) -> Oid;
+
+    /// The same score of any row, computed from its text, which takes long.
+    fn computed_score(&self, column: &str, query: &str) -> String;
+
+    /// From either to a score that is the higher, the better.
+    fn score(&self, given: f64) -> f64;
+
+    /// Makes the settings with which a scan gives so many rows at once, and its statement can be planned.
+    fn prepare(&self, settings: &LocalSettings, rows: usize);
+
+    /// What the index scores documents that it is shown, in their order.
+    fn scores(&self, trials: &[Trial]) -> Vec<f64>;
+}
