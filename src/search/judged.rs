@@ -1,7 +1,7 @@
 //! Judged queries: what each is worth under every weight and all parameters of BM25, for `harca.tune_search` to choose from.
 #![allow(unsafe_code)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use harca_core::search::bm25::{Parameters, TsVector};
 use harca_core::search::options::{KeywordIndex, Options, Strategy};
@@ -106,20 +106,18 @@ fn curves(search: &Search<'_>, outcome: &Outcome, judged: Judged, k1_grid: &[f64
     let method = outcome.method(search);
     let own = f64::from(outcome.vector_weight);
     let weights = || (0..tuning::WEIGHTS).map(tuning::weight);
-    let present =
-        tuning::weight_curve(&outcome.vector, &outcome.keyword_list(), method, &judged.grades, std::iter::once(own));
+    let present = tuning::weight_curve(&outcome.vector, &outcome.keyword, method, &judged.grades, std::iter::once(own));
     let names = &outcome.answer.names().labels;
     let scores = outcome.answer.classification().scores.as_slice();
     let keyword =
         names.iter().zip(scores).find(|(label, _)| *label == "keyword").map_or(0.0, |(_, score)| f64::from(*score));
     let documents = documents(search, outcome);
-    let nearest: HashSet<&Id> = outcome.vector.iter().map(|(id, _)| id).collect();
     let mut curve = Vec::with_capacity(k1_grid.len() * b_grid.len() * tuning::WEIGHTS);
     for parameters in k1_grid.iter().flat_map(|k1| b_grid.iter().filter_map(|b| Parameters::new(*k1, *b))) {
         let ranked = outcome
             .terms
             .as_ref()
-            .map_or_else(Vec::new, |terms| ranked(terms, parameters, &documents, search.request.candidates, &nearest));
+            .map_or_else(Vec::new, |terms| ranked(terms, parameters, &documents, search.request.candidates));
         curve.extend(tuning::weight_curve(&outcome.vector, &ranked, method, &judged.grades, weights()));
     }
     Curves {
@@ -141,27 +139,20 @@ fn documents(search: &Search<'_>, outcome: &Outcome) -> Vec<Document> {
     search.scope().documents(search.connection, terms, &matches, outcome.most_ranked, |id, document, phrases| {
         documents.push((id, document.to_vec(), phrases));
     });
-    let known: HashSet<Id> = documents.iter().map(|(id, ..)| id.clone()).collect();
-    documents.extend(outcome.documents_of_vector_rows(terms).filter(|(id, ..)| !known.contains(id)));
     documents
 }
 
-/// The best documents by BM25 with these parameters, and those of the nearest rows.
-fn ranked(
-    terms: &Terms,
-    parameters: Parameters,
-    documents: &[Document],
-    most: usize,
-    nearest: &HashSet<&Id>,
-) -> Vec<(Id, f64)> {
+/// The best documents by BM25 with these parameters.
+fn ranked(terms: &Terms, parameters: Parameters, documents: &[Document], most: usize) -> Vec<(Id, f64)> {
     let Some(scorer) = terms.scorer_with(parameters) else { return Vec::new() };
     let scored = documents
         .iter()
         .filter_map(|(id, document, phrases)| Some((id, scorer.score(&TsVector::new(document)?) + phrases)));
-    let mut scored: Vec<(&Id, f64)> = scored.filter(|(_, score)| *score != 0.0).collect();
+    // What is found by its marks may have the words of none.
+    let mut scored: Vec<(&Id, f64)> = scored.filter(|(_, score)| *score > 0.0).collect();
     scored.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    let best = scored.into_iter().enumerate().filter(|(place, (id, _))| *place < most || nearest.contains(id));
-    best.map(|(_, (id, score))| (id.clone(), score)).collect()
+    scored.truncate(most);
+    scored.into_iter().map(|(id, score)| (id.clone(), score)).collect()
 }
 
 /// The relation that a `regclass` argument names.

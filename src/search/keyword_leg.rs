@@ -7,12 +7,13 @@
 use harca_core::search::bm25::TsVector;
 use harca_core::search::max_score::Next;
 use harca_core::search::options::{Fusion, Phrases, Ranking, Strategy};
+use harca_core::search::page_bound::Known;
 use pgrx::pg_sys::{self, Datum};
 
 use super::best_rows::{Best, Extra, Output, Ranked};
 use super::bm25_index::leg::Asked;
 use super::legs::{Id, Leg, Scope};
-use super::run::{Outcome, Request, Search};
+use super::run::{Outcome, Request, Search, borrowed};
 use super::statements::{Connection, Row, detoasted};
 use super::target::Target;
 use super::terms::{Matches, Terms};
@@ -94,7 +95,7 @@ impl Search<'_> {
             if !bounded || outcome.incomplete {
                 return ranked;
             }
-            match terms.max_score.next(floor, outcome.read, self.needed(outcome, terms), most) {
+            match terms.max_score.next(floor, outcome.read, self.needed(outcome, terms, floor), most) {
                 Next::Pass(lower) => floor = lower,
                 Next::Done => return ranked,
                 Next::TooMany => {
@@ -112,33 +113,26 @@ impl Search<'_> {
     }
 
     /// The score that another row has to have in the keyword leg to change what the search gives; none where any may.
-    fn needed(&self, outcome: &mut Outcome, terms: &Terms) -> Option<f64> {
+    fn needed(&self, outcome: &mut Outcome, terms: &Terms, floor: f64) -> Option<f64> {
         let candidates = self.request.candidates;
         let last = candidates.checked_sub(1).and_then(|last| outcome.keyword.get(last)).map(|(_, score)| *score);
-        let on_page = self.needed_on_page(outcome, terms);
+        let of_either = matches!(outcome.strategy, Strategy::Parallel | Strategy::KeywordOnly);
+        if !of_either || !outcome.method(self).keyword_by_own_score() {
+            return last;
+        }
+        outcome.score_vector_rows(self, terms);
+        let factors = outcome.factors();
+        let on_page = outcome.pages(self, &factors).needed(&Known {
+            floor,
+            keyword: &borrowed(&outcome.keyword),
+            candidates,
+            vector: &borrowed(&outcome.vector),
+            words_of_vector: &borrowed(outcome.words_of_vector_rows.as_deref().unwrap_or_default()),
+        });
         match (last, on_page) {
             (Some(last), Some(on_page)) => Some(last.max(on_page)),
             (last, on_page) => last.or(on_page),
         }
-    }
-
-    /// The same for what the page shows, which hangs on the score of a row alone in some fusions.
-    fn needed_on_page(&self, outcome: &mut Outcome, terms: &Terms) -> Option<f64> {
-        let method = outcome.method(self);
-        let alone = matches!(outcome.strategy, Strategy::Parallel | Strategy::KeywordOnly);
-        if !alone || !method.keyword_by_own_score() {
-            return None;
-        }
-        outcome.score_vector_rows(self, terms);
-        let page = outcome.page(self);
-        if !self.request.page.is_full(page.len()) {
-            return None;
-        }
-        let (highest, last) = (outcome.highest_keyword_score(), page.last().map_or(f64::INFINITY, |row| row.score));
-        let score =
-            method.keyword_score(last / (1.0 + self.boosts_at_most()), f64::from(outcome.vector_weight), highest);
-        // What is fused is measured in the highest score of the leg: a higher one would change it all.
-        Some(score.map_or(highest, |score| score.min(highest)))
     }
 }
 
@@ -221,7 +215,7 @@ impl Scope<'_> {
 pub(super) fn score(document: Datum, terms: &Terms) -> Option<f64> {
     // SAFETY: the caller has it from the column of the documents; a copy of a toasted one goes with the memory at hand.
     let bytes = unsafe { detoasted(document) };
-    let score = terms.scale * terms.scorer.score(&TsVector::new(bytes)?) + phrase_score(Some(document), terms);
+    let score = terms.scorer.score(&TsVector::new(bytes)?) + phrase_score(Some(document), terms);
     (score > 0.0).then_some(score)
 }
 

@@ -1,13 +1,14 @@
 //! A search from its arguments to its rows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use harca_core::search::boosts::Boosts;
 use harca_core::search::filter;
-use harca_core::search::fusion::{self, Fused, Method};
+use harca_core::search::fusion::{Fused, Method};
 use harca_core::search::options::{Options, Ranking, Strategy};
+use harca_core::search::page_bound::Pages;
 use harca_core::search::paging::Page;
 use harca_core::search::weighting::{self, Kind};
 use pgrx::PgSqlErrorCode;
@@ -240,11 +241,6 @@ impl<'c> Search<'c> {
         if !vector_goes_first {
             self.timed_vector_leg(&mut outcome);
         }
-        if let Some(terms) = outcome.terms.clone()
-            && outcome.strategy == Strategy::Parallel
-        {
-            outcome.score_vector_rows(self, &terms);
-        }
         outcome
     }
 
@@ -285,11 +281,6 @@ impl<'c> Search<'c> {
             Leg::Vector => outcome.strategy == Strategy::VectorFirst && outcome.terms.is_some(),
         }
     }
-
-    /// What a row's boosts add to its score at most, as a factor.
-    pub(super) fn boosts_at_most(&self) -> f64 {
-        self.boosts.most()
-    }
 }
 
 impl Outcome {
@@ -326,45 +317,36 @@ impl Outcome {
         self.boosts.extend(ranked.boosts());
     }
 
-    /// The rows of the keyword leg and those of the vector leg that have words of the query, best first by these.
-    fn by_words(&self) -> Vec<(&[u8], f64)> {
-        let mut all: Vec<(&[u8], f64)> = self.keyword.iter().map(|(id, score)| (id.as_slice(), *score)).collect();
-        let known: HashSet<&[u8]> = all.iter().map(|(id, _)| *id).collect();
-        let more = self.words_of_vector_rows.iter().flatten().filter(|(id, _)| !known.contains(id.as_slice()));
-        all.extend(more.map(|(id, score)| (id.as_slice(), *score)));
-        all.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        all
-    }
-
-    /// The same, as the legs have them.
-    pub fn keyword_list(&self) -> Vec<(Id, f64)> {
-        self.by_words().into_iter().map(|(id, score)| (id.to_vec(), score)).collect()
-    }
-
-    /// The highest score by words.
-    pub(super) fn highest_keyword_score(&self) -> f64 {
-        self.by_words().first().map_or(0.0, |(_, score)| *score)
-    }
-
-    /// How many places of the keyword leg are known: of rows with a score that others have which it has not looked at, and
-    /// of rows behind its candidates, only the score is.
-    fn places(&self) -> usize {
-        let floor = if self.incomplete { f64::NEG_INFINITY } else { self.floor };
-        self.keyword.iter().take_while(|(_, score)| *score > floor).count()
-    }
-
     /// The rows of the page, in order.
     pub fn page<'o>(&'o self, search: &'o Search<'_>) -> Vec<Fused<&'o [u8]>> {
-        let method = self.method(search);
-        let vector: Vec<(&[u8], f64)> = self.vector.iter().map(|(id, score)| (id.as_slice(), *score)).collect();
-        let mut fused = fusion::fuse(&vector, &self.by_words(), f64::from(self.vector_weight), method);
-        if !self.boosts.is_empty() {
-            let factors = self.boosts.iter().map(|(id, boost)| (id.as_slice(), 1.0 + boost)).collect();
-            fusion::boost(&mut fused, &factors);
-        }
-        let places = self.places();
-        fused.iter_mut().for_each(|row| row.keyword_rank = row.keyword_rank.filter(|rank| *rank as usize <= places));
-        let after = search.after.as_ref().map(|(score, id)| (*score, id.as_slice()));
-        search.request.page.of(fused, self.strategy == Strategy::Intersection, after)
+        let factors = self.factors();
+        let pages = self.pages(search, &factors);
+        pages.of(&borrowed(&self.vector), &borrowed(&self.keyword), self.strategy == Strategy::Intersection)
     }
+
+    /// What boosts multiply the scores of rows by.
+    pub(super) fn factors(&self) -> HashMap<&[u8], f64> {
+        self.boosts.iter().map(|(id, boost)| (id.as_slice(), 1.0 + boost)).collect()
+    }
+
+    /// How the page is made.
+    pub(super) fn pages<'f, 'o>(
+        &'o self,
+        search: &'o Search<'_>,
+        factors: &'f HashMap<&'o [u8], f64>,
+    ) -> Pages<'f, &'o [u8]> {
+        Pages {
+            vector_weight: f64::from(self.vector_weight),
+            method: self.method(search),
+            factors,
+            most_factor: 1.0 + search.boosts.most(),
+            page: search.request.page,
+            after: search.after.as_ref().map(|(score, id)| (*score, id.as_slice())),
+        }
+    }
+}
+
+/// Rows with scores, as fusion takes them.
+pub(super) fn borrowed(rows: &[(Id, f64)]) -> Vec<(&[u8], f64)> {
+    rows.iter().map(|(id, score)| (id.as_slice(), *score)).collect()
 }

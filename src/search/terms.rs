@@ -56,8 +56,6 @@ pub struct Terms {
     pub scorer: Scorer,
     /// What no document's score exceeds, phrases included.
     pub bound: f64,
-    /// What the words' score is multiplied by, so that it is one of the index that the keyword leg runs on.
-    pub scale: f64,
     /// What documents can score by which of the words and phrases they have; phrases come behind the words. Nothing where
     /// the keyword leg runs on a BM25 index, which knows by itself.
     pub max_score: MaxScore,
@@ -146,7 +144,6 @@ impl Terms {
             collection,
             phrases,
             scorer,
-            scale: 1.0,
             max_score: MaxScore::new(terms, total),
             wanted,
         })

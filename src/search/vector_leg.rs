@@ -8,7 +8,7 @@ use super::best_rows::{Best, Candidate, Extra, Output, Ranked, in_order};
 use super::legs::{Id, Leg, Scope};
 use super::local_settings::{LocalSettings, setting};
 use super::run::{Outcome, Search};
-use super::statements::{Connection, Copied, Parameter, Row, detoasted};
+use super::statements::{Connection, Copied, Parameter, Row};
 use super::target::Target;
 use super::terms::Terms;
 use super::{catalog, keyword_leg};
@@ -43,14 +43,15 @@ impl Search<'_> {
         }
     }
 
-    /// Whether the vector leg reads the documents of its rows: words score them too, by the strategy or because their place
-    /// in the fused list hangs on it.
+    /// Whether the vector leg reads the documents of its rows: words score them too, by the strategy or because what they
+    /// have of the words tells which rows the keyword leg need not read.
     pub(super) fn reads_documents(&self, outcome: &Outcome) -> bool {
         let Some(terms) = &outcome.terms else { return false };
         match outcome.strategy {
             Strategy::VectorFirst => true,
             Strategy::Parallel => {
                 self.request.options.ranking == Ranking::Bm25
+                    && outcome.index.is_none()
                     && !self.only_phrases(terms)
                     && outcome.method(self).keyword_by_own_score()
             }
@@ -82,16 +83,6 @@ impl Outcome {
             scored.push((row.id.clone(), score));
         }
         self.words_of_vector_rows = Some(in_order(scored.into_iter()));
-    }
-
-    /// The documents that the vector leg has read, with what their phrases are worth.
-    pub(super) fn documents_of_vector_rows(&self, terms: &Terms) -> impl Iterator<Item = (Id, Vec<u8>, f64)> {
-        self.vector_rows.iter().filter_map(|row| {
-            let document = row.extra.other.as_ref()?.datum();
-            // SAFETY: it is from the column of the documents.
-            let bytes = unsafe { detoasted(document) };
-            Some((row.id.clone(), bytes.to_vec(), keyword_leg::phrase_score(Some(document), terms)))
-        })
     }
 }
 

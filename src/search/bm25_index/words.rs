@@ -87,7 +87,6 @@ pub fn terms(
         words,
         collection,
         phrases,
-        scale,
         max_score: MaxScore::new(Vec::new(), 0),
         wanted: None,
     })

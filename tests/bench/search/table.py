@@ -48,7 +48,7 @@ LEFT JOIN bench.noise AS o ON o.number = m.more
 ORDER BY m.id;
 TRUNCATE bench.made;
 """
-GIN_INDEX, HNSW_INDEX, PEER_INDEX = "words", "embeddings", "bm25"
+GIN_INDEX, FREQUENCY_INDEX, HNSW_INDEX, PEER_INDEX = "words", "frequencies", "embeddings", "bm25"
 TARGET = "document"
 REGISTER = f"SELECT harca.register_search_target('{TARGET}', 'bench.document', replace => true)"
 # What makes a full table a searchable one; {memory} is the memory in which the graph of the embeddings has to fit.
@@ -62,6 +62,9 @@ STEPS = {
     f"CREATE INDEX {PEER_INDEX} ON bench.document USING bm25 (content) "
     f"WITH (text_config = 'public.harca', k1 = {K1}, b = {B})",
 }
+# For the largest table, after the rest has been measured.
+GIN_WITH_FREQUENCIES = "GIN with frequencies"
+MORE = f"CREATE INDEX {FREQUENCY_INDEX} ON bench.document USING gin (harca.with_frequencies(tsv)); ANALYZE bench.document"
 SIZES = {
     "table": "pg_table_size('bench.document')",
     "GIN": f"pg_relation_size('bench.{GIN_INDEX}')",
@@ -102,9 +105,13 @@ class Table:
             if step not in absent:
                 self._timed(step, lambda step=step, sql=sql: self._run(step, sql.format(memory=128 + corpus.rows // 400)))
         bench.check("rows of the table", int(self._run("counting", "SELECT count(*) FROM bench.document")), corpus.rows)
-        for what, sql in SIZES.items():
-            if what not in absent:
-                self.megabytes[what] = int(self._run("sizes", f"SELECT {sql}")) / 1e6
+        for what in SIZES.keys() - absent:
+            self._measure_size(what, SIZES[what])
+
+    def add_frequencies(self):
+        """Makes the index that knows how often words come, which hybrid_search takes from then on."""
+        self._timed(GIN_WITH_FREQUENCIES, lambda: self._run(GIN_WITH_FREQUENCIES, MORE))
+        self._measure_size(GIN_WITH_FREQUENCIES, f"pg_relation_size('bench.{FREQUENCY_INDEX}')")
 
     def embeddings(self, session, documents):
         """document → an embedding near its own, as a literal; none where rows have none."""
@@ -112,6 +119,9 @@ class Table:
             return {}
         found = session.query(EMBEDDINGS.format(noises=NOISES, ids=",".join(map(str, documents))))
         return {int(document): f"'{embedding}'" for document, embedding in found}
+
+    def _measure_size(self, what, size):
+        self.megabytes[what] = int(self._run("sizes", f"SELECT {size}")) / 1e6
 
     def _run(self, what, sql):
         done = self.server.run(sql, DATABASE, timeout=HOUR)

@@ -12,7 +12,7 @@ from ..servers import connect
 from . import ways
 from .brute_force import agreement
 from .corpus import KINDS, terms
-from .table import GIN_INDEX, PEER_INDEX
+from .table import FREQUENCY_INDEX, GIN_INDEX, PEER_INDEX
 from .ways import HYBRID, PAGE, PREPARED, WORDS_HAND, WORDS_PEER_MANY
 
 # So many queries of a kind are compared with a scan of all embeddings.
@@ -89,6 +89,21 @@ def measure(bench, table):
                 each.ms.setdefault(way, []).append(rounds)
             if table.embedded:
                 _take_steps(each, json.loads(session.value(ways.explained(fact.text, embedding))), times[HYBRID])
+    return found
+
+
+def measure_frequencies(bench, table):
+    """kind → Found of the words alone, after the table's index of frequencies has been made."""
+    found = {kind: Found() for kind in KINDS}
+    with connect(table.server, local_cache_size=0) as session:
+        for number, fact in enumerate(table.corpus.facts):
+            statements = ways.by_words(fact.text, table.peer, False)
+            del statements[WORDS_HAND]
+            _check_words(bench, found[fact.kind], table, fact, _pages(session, statements))
+            for way, rounds in _time(session, statements, bench.sizes.search_rounds, number % 2).items():
+                found[fact.kind].ms.setdefault(way, []).append(rounds)
+        used = ways.keyword_indexes(session, ways.GIN, fact.text)
+        bench.check("indexes where there is one of frequencies", used, {FREQUENCY_INDEX})
     return found
 
 

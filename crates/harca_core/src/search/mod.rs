@@ -12,7 +12,7 @@
 //! - [`index_weights`]: what an index that scores by BM25 knows of the words of a query.
 //! - [`weighting`]: the weight of the vector leg for one query.
 //! - [`fusion`]: two ranked lists into one.
-//! - [`paging`]: the rows of the fused list that are on a page.
+//! - [`paging`]: the rows of the fused list that are on a page. [`page_bound`]: when they are known.
 //! - [`tuning`]: what weights and parameters suit a table, by judged queries.
 
 pub mod bm25;
@@ -25,6 +25,7 @@ pub mod index_weights;
 mod json;
 pub mod max_score;
 pub mod options;
+pub mod page_bound;
 pub mod paging;
 pub mod refusal;
 pub mod sql_text;
