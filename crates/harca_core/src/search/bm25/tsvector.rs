@@ -135,9 +135,14 @@ pub fn encode(document: &TsVector<'_>, more: &[Vec<u8>]) -> Option<Vec<u8>> {
     all.sort_by_key(|(lexeme, _)| *lexeme);
     // What a document has by itself comes first, with its positions.
     all.dedup_by_key(|(lexeme, _)| *lexeme);
+    write(&all)
+}
+
+/// The bytes of a `tsvector` with these lexemes, in order, and the bytes of their positions behind their number.
+fn write(all: &[(&[u8], Option<&[u8]>)]) -> Option<Vec<u8>> {
     let mut entries = Vec::with_capacity(all.len() * ENTRY_BYTES);
-    let mut lexemes: Vec<u8> = Vec::with_capacity(document.lexemes.len() * 2);
-    for (lexeme, positions) in &all {
+    let mut lexemes: Vec<u8> = Vec::new();
+    for (lexeme, positions) in all {
         let place = u32::try_from(lexemes.len()).ok().filter(|place| *place <= MAX_PLACE)?;
         let length = u32::try_from(lexeme.len()).ok()?;
         let has_positions = u32::from(positions.is_some());
@@ -168,25 +173,12 @@ pub(in crate::search) mod tests {
 
     /// The bytes of a `tsvector` with these lexemes, in order, and numbers of positions.
     pub(crate) fn encode(words: &[(&str, Option<u16>)]) -> Vec<u8> {
-        let mut entries = Vec::new();
-        let mut lexemes: Vec<u8> = Vec::new();
-        for (word, positions) in words {
-            let (place, length) = (lexemes.len() as u32, word.len() as u32);
-            let has_positions = u32::from(positions.is_some());
-            let entry = if cfg!(target_endian = "little") {
-                has_positions | length << 1 | place << 12
-            } else {
-                has_positions << 31 | length << 20 | place
-            };
-            entries.extend_from_slice(&entry.to_ne_bytes());
-            lexemes.extend_from_slice(word.as_bytes());
-            if let Some(count) = positions {
-                lexemes.resize(lexemes.len().next_multiple_of(2), 0);
-                lexemes.extend_from_slice(&count.to_ne_bytes());
-                (0..*count).for_each(|position| lexemes.extend_from_slice(&position.to_ne_bytes()));
-            }
-        }
-        [&(words.len() as i32).to_ne_bytes()[..], &entries, &lexemes].concat()
+        let positions = |count: u16| (0..=count).flat_map(|n| if n == 0 { count } else { n }.to_ne_bytes()).collect();
+        let all: Vec<(&[u8], Option<Vec<u8>>)> =
+            words.iter().map(|(word, count)| (word.as_bytes(), count.map(positions))).collect();
+        let all: Vec<(&[u8], Option<&[u8]>)> =
+            all.iter().map(|(word, positions)| (*word, positions.as_deref())).collect();
+        write(&all).unwrap()
     }
 
     #[test]
