@@ -87,7 +87,7 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
         legs["keyword"]["complete"] = (!outcome.incomplete).into();
         if outcome.incomplete {
             warnings.push(format!(
-                "the keyword leg may look at {} rows: there are more, and better ones may be among them",
+                "the keyword leg stopped, as a pass may look at {} rows: better ones may be among the others",
                 outcome.most_ranked
             ));
         }

@@ -1,4 +1,5 @@
-//! What ranking costs: BM25 of a document of 100 lexemes for a query of 8 words, and the fusion of two legs of 100 rows.
+//! What ranking costs: BM25 of a document of 100 lexemes for a query of 8 words, the bounds of the documents of such a query,
+//! the marks of a document for an index, and the fusion of two legs of 100 rows.
 //! Answers are checked first.
 //!
 //! `cargo bench -p harca_core --bench search`
@@ -8,7 +9,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
+use harca_core::search::frequency_marks::with_marks;
 use harca_core::search::fusion::{Method, Scale, fuse};
+use harca_core::search::max_score::{Condition, MaxScore, Term};
 
 /// The bytes of a `tsvector` whose lexemes, in order, have one position each, on a machine that puts low bytes first.
 fn document(lexemes: &[String]) -> Vec<u8> {
@@ -36,6 +39,25 @@ fn search(c: &mut Criterion) {
     let weight = collection.weight(1000);
     assert!((scorer.score(&document) - 7.0 * weight / 1.9).abs() < 1e-4);
     c.bench_function("bm25 of a document", |b| b.iter(|| scorer.score(black_box(&document))));
+
+    assert_eq!(TsVector::new(&with_marks(&document)).unwrap().length(), 100);
+    c.bench_function("marks of a document", |b| b.iter(|| with_marks(black_box(&document))));
+
+    let terms = |by_frequency: bool| -> Vec<Term> {
+        let term = |word: &String| match by_frequency {
+            true => Term::by_frequency(|frequency| scorer.most(word.as_bytes(), frequency), 1000),
+            false => Term::new(scorer.most(word.as_bytes(), None), 1000),
+        };
+        words.iter().map(term).collect()
+    };
+    for (name, by_frequency) in [("bounds of 8 words", false), ("bounds of 8 words by frequency", true)] {
+        let max_score = MaxScore::new(terms(by_frequency), 1_000_000);
+        let half = max_score.most() / 2.0;
+        assert!(max_score.condition(half) != Condition::Never);
+        c.bench_function(name, |b| {
+            b.iter(|| MaxScore::new(black_box(terms(by_frequency)), 1_000_000).condition(half));
+        });
+    }
 
     let vector: Vec<(u32, f64)> = (0..100).map(|i| (i, 1.0 - f64::from(i) / 200.0)).collect();
     let keyword: Vec<(u32, f64)> = (0..100).map(|i| (50 + i, 9.0 - f64::from(i) / 20.0)).collect();

@@ -19,7 +19,7 @@ use super::frequency_marks::THRESHOLDS;
 /// Terms whose combinations are told apart, those that can bring most.
 const COMBINED: usize = 8;
 /// Combinations that are told apart at most, levels of terms among them.
-const MOST_COMBINATIONS: usize = 2048;
+const MOST_COMBINATIONS: usize = 1024;
 /// Documents that a pass may be expected to find at least: it takes about as long to read them as for the rest of it.
 const PASS: f64 = 50.0;
 /// So many entries in the lists of an index give it one document more.

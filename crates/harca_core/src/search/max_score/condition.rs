@@ -1,9 +1,13 @@
 //! The condition that finds all documents that can score above a floor.
 
-use super::{COMBINED, Term};
+use std::cell::Cell;
+
+use super::{COMBINED, Level, Term};
 
 /// Parts of a condition at most, beyond which it finds more documents than it has to.
 const MOST_PARTS: usize = 96;
+/// Combinations of terms at most that are told apart for it.
+const MOST_PLACES: usize = 512;
 
 /// A boolean condition on the terms of a document.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,21 +29,20 @@ impl Condition {
     /// what is left to bring; or it does not, and of the others all. It is cut where it gets too large or has too many
     /// terms: there it asks for any of the terms without which the floor cannot be passed.
     pub(super) fn above(terms: &[(usize, Term)], together: &[f64], floor: f64) -> Self {
-        (0..=COMBINED)
+        let mut places = 1;
+        let apart = terms.iter().take(COMBINED).take_while(|(_, term)| {
+            places *= term.levels.len() + 1;
+            places <= MOST_PLACES
+        });
+        let floor = floor.max(0.0);
+        (0..=apart.count())
             .rev()
-            .map(|depth| Tree { terms, together, depth: terms.len().min(depth) }.above(0, floor.max(0.0)))
-            .find(|found| found.as_ref().is_some_and(|found| found.parts() <= MOST_PARTS))
-            .flatten()
-            .unwrap_or_else(|| any(terms.iter().map(|(term, _)| Self::Has(*term, 0)).collect()))
-    }
-
-    /// How many terms it names.
-    fn parts(&self) -> usize {
-        match self {
-            Self::Never => 0,
-            Self::Has(..) => 1,
-            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::parts).sum(),
-        }
+            .map(|depth| Tree { terms, together, depth, left: Cell::new(MOST_PARTS) })
+            .find_map(|tree| tree.above(0, floor).filter(|_| tree.left.get() > 0))
+            .unwrap_or_else(|| {
+                let needed = terms.iter().zip(together).take_while(|(_, together)| **together > floor);
+                any(needed.map(|((term, _), _)| Self::Has(*term, 0)).collect())
+            })
     }
 
     /// Whether a document meets it; `has` says whether a level of a term finds the document.
@@ -58,6 +61,8 @@ struct Tree<'a> {
     together: &'a [f64],
     /// Terms that are told apart.
     depth: usize,
+    /// Parts that the condition may still get; with none left, what comes is of no use.
+    left: Cell<usize>,
 }
 
 impl Tree<'_> {
@@ -66,42 +71,47 @@ impl Tree<'_> {
         if need < 0.0 {
             return None;
         }
-        if self.together[first] <= need {
+        if self.together[first] <= need || self.left.get() == 0 {
             return Some(Condition::Never);
         }
         if first >= self.depth {
             // The others together do not pass it without one of these.
             let needed = (first..self.terms.len()).take_while(|n| self.together[*n] > need);
-            return Some(any(needed.map(|n| Condition::Has(self.terms[n].0, 0)).collect()));
+            return Some(any(needed.map(|n| self.has(n, 0)).collect()));
         }
-        let (place, term) = &self.terms[first];
+        let levels = &self.terms[first].1.levels;
         let without = self.above(first + 1, need)?;
-        let mut ways = Vec::new();
-        // What all documents of a level need, those of a higher one need not be told again.
-        let mut known = without.clone();
-        for (n, level) in term.levels.iter().enumerate() {
-            let has = Condition::Has(*place, n);
-            match self.above(first + 1, need - level.most) {
-                // A higher level finds none but these.
-                None => {
-                    ways.push(has);
-                    break;
-                }
-                Some(rest) if rest == known => {}
-                Some(rest) => {
-                    known = rest.clone();
-                    ways.push(all(has, rest));
-                }
+        // For levels with what their documents need beside: what all documents of a level need, those of a higher one need
+        // not be told again.
+        let mut needs: Vec<(usize, Option<Condition>)> = Vec::with_capacity(levels.len());
+        for (level, Level { most, .. }) in levels.iter().enumerate() {
+            let rest = self.above(first + 1, need - most);
+            let known = needs.last().map_or(Some(&without), |(_, known)| known.as_ref());
+            let all_of_it = rest.is_none();
+            if rest.as_ref() != known {
+                needs.push((level, rest));
+            }
+            // A higher level finds none but these.
+            if all_of_it {
+                break;
             }
         }
-        ways.push(without);
-        Some(any(ways))
+        let ways = needs.into_iter().map(|(level, rest)| match rest {
+            None => self.has(first, level),
+            Some(Condition::Never) => Condition::Never,
+            Some(rest) => all(self.has(first, level), rest),
+        });
+        Some(any(ways.chain([without]).collect()))
+    }
+
+    fn has(&self, term: usize, level: usize) -> Condition {
+        self.left.set(self.left.get().saturating_sub(1));
+        Condition::Has(self.terms[term].0, level)
     }
 }
 
 fn all(has: Condition, rest: Condition) -> Condition {
     match rest {
-        Condition::Never => Condition::Never,
         Condition::All(mut parts) => {
             parts.insert(0, has);
             Condition::All(parts)

@@ -82,9 +82,12 @@ fn passes_end_when_what_is_needed_is_above_the_floor() {
 #[test]
 fn a_long_query_has_a_short_condition() {
     let max_score = terms(&(1..=40).map(|n| n * 1_000).collect::<Vec<_>>(), 1_000_000);
-    for share in 0..100 {
-        let condition = max_score.condition(max_score.most() * f64::from(share) / 100.0);
-        assert!(format!("{condition:?}").matches("Has").count() <= 96);
+    let by_frequency = |n: u64| Term::by_frequency(|frequency| frequency.map_or(3.0, f64::from) * n as f64, n);
+    for max_score in [max_score, MaxScore::new((50..90).map(by_frequency).collect(), 1_000)] {
+        for share in 0..100 {
+            let condition = max_score.condition(max_score.most() * f64::from(share) / 100.0);
+            assert!(format!("{condition:?}").matches("Has").count() <= 96);
+        }
     }
 }
 
