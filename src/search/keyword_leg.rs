@@ -60,7 +60,7 @@ impl Search<'_> {
         // Bounds are those of BM25.
         let bounded = options.ranking == Ranking::Bm25 && !only_phrases;
         let wanted = self.request.page.depth().unwrap_or(self.request.candidates);
-        let mut floor = match bounded {
+        let mut floor = match bounded && !terms.hidden {
             true => terms.max_score.first(wanted, most),
             false => terms.max_score.affordable(most as f64),
         };

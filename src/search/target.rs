@@ -91,15 +91,14 @@ pub struct Target {
     pub profile: Vec<(String, f64)>,
 }
 
+/// The target, once for each weight of its profile, or once without any.
 const ROW: &str = "SELECT t.relation::pg_catalog.oid, t.id_column::pg_catalog.text, t.tsvector_column::pg_catalog.text, \
     t.embedding_column::pg_catalog.text, t.config, t.query_config, t.distance, t.vector_weight, t.k1, t.b, s.documents, \
-    s.average_length, s.similarity_deviation, t.text_column::pg_catalog.text \
+    s.average_length, s.similarity_deviation, t.text_column::pg_catalog.text, p.query_type, p.vector_weight \
     FROM harca.search_target AS t \
     LEFT JOIN harca.search_statistics AS s ON s.target OPERATOR(pg_catalog.=) t.name \
+    LEFT JOIN harca.search_profile AS p ON p.target OPERATOR(pg_catalog.=) t.name \
     WHERE t.name OPERATOR(pg_catalog.=) $1";
-
-const PROFILE: &str =
-    "SELECT p.query_type, p.vector_weight FROM harca.search_profile AS p WHERE p.target OPERATOR(pg_catalog.=) $1";
 
 /// What is read of a row before it is checked.
 struct Found {
@@ -138,8 +137,11 @@ impl Found {
 impl Target {
     /// The target of this name; an error where it, its table or a column is not there.
     pub fn find(connection: &Connection, name: &str) -> Self {
-        let mut found = None;
-        connection.each(ROW, &[Parameter::text(name)], |row| found = Some(Found::of(row)));
+        let (mut found, mut profile) = (None, Vec::new());
+        connection.each(ROW, &[Parameter::text(name)], |row| {
+            found.get_or_insert_with(|| Found::of(row));
+            profile.extend(row.text(14).zip(row.real(15).map(f64::from)));
+        });
         let Some(found) = found else {
             refuse(
                 PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
@@ -148,10 +150,6 @@ impl Target {
                 Some("Register the table with harca.register_search_target(name, relation), or see harca.search_target for what there is.".into()),
             )
         };
-        let mut profile = Vec::new();
-        connection.each(PROFILE, &[Parameter::text(name)], |row| {
-            profile.extend(row.text(0).zip(row.real(1).map(f64::from)));
-        });
         Self::checked(name, found, profile)
     }
 

@@ -59,6 +59,8 @@ pub struct Terms {
     /// What documents can score by which of the words and phrases they have; phrases come behind the words. Nothing where
     /// the keyword leg runs on a BM25 index, which knows by itself.
     pub max_score: MaxScore,
+    /// Whether row-level security hides rows: then no index on the words is used, and every pass goes through the table.
+    pub hidden: bool,
     /// Any of the words, a `tsquery`, for `ts_rank_cd`.
     pub wanted: Option<Datum>,
 }
@@ -145,6 +147,7 @@ impl Terms {
             phrases,
             scorer,
             max_score: MaxScore::new(terms, total),
+            hidden,
             wanted,
         })
     }

@@ -88,6 +88,7 @@ pub fn terms(
         collection,
         phrases,
         max_score: MaxScore::new(Vec::new(), 0),
+        hidden: false,
         wanted: None,
     })
 }
