@@ -226,7 +226,8 @@ mod tests {
                 let exact = sorted[rank - 1];
                 let found = snapshot.quantile(q).unwrap();
                 let clamped = exact.clamp(LEAST, MOST);
-                prop_assert!(found <= snapshot.max());
+                // A maximum of 0 may be one that is missing yet.
+                prop_assert!(found <= snapshot.max() || snapshot.max() == 0);
                 prop_assert!(
                     found.abs_diff(clamped) <= clamped / 32 || found == snapshot.max() && exact < LEAST,
                     "{found} for {exact}"
