@@ -31,6 +31,12 @@ pub struct Type {
     pub of_vector: bool,
 }
 
+/// Takes the lock on a relation that reading it takes, until the end of the transaction; it need not be there.
+pub fn lock(relation: Oid) {
+    // SAFETY: inside a transaction; an identifier of a relation or of nothing.
+    unsafe { pg_sys::LockRelationOid(relation, pg_sys::AccessShareLock as i32) };
+}
+
 /// The kind of a relation, as `pg_class.relkind` has it; none when it is not there.
 pub fn relation_kind(relation: Oid) -> Option<char> {
     // SAFETY: a catalog look-up inside a transaction, as are all below.

@@ -157,6 +157,8 @@ impl Target {
     /// change.
     fn checked(name: &str, found: Found, profile: Vec<(String, f64)>) -> Self {
         let relation = found.relation;
+        // Whoever drops or changes the table now has to wait, and is waited for before anything is looked up.
+        catalog::lock(relation);
         let Some((kind, table)) = catalog::relation_kind(relation).zip(catalog::relation_name(relation)) else {
             refuse(
                 PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
