@@ -165,17 +165,27 @@ pub fn has_frequency_index(relation: Oid, column: &str) -> bool {
     }
 }
 
+/// Whether a catalog row was there before all that this transaction can see, as get_relation_info of
+/// optimizer/util/plancat.c asks of an index that lacks what earlier snapshots may see.
+///
+/// # Safety
+/// `tuple` must be one of a cache of the catalogs, or of a relation that is open.
+pub unsafe fn precedes_all(tuple: pg_sys::HeapTuple) -> bool {
+    // SAFETY: by the contract.
+    unsafe {
+        let header = (*tuple).t_data;
+        let frozen = u32::from((*header).t_infomask) & pg_sys::HEAP_XMIN_FROZEN == pg_sys::HEAP_XMIN_FROZEN;
+        frozen || pg_sys::TransactionIdPrecedes((*header).t_choice.t_heap.t_xmin, pg_sys::TransactionXmin)
+    }
+}
+
 /// # Safety
 /// `index` must be an open index.
 unsafe fn is_frequency_index(index: pg_sys::Relation, column: pg_sys::AttrNumber, harca: Oid) -> bool {
     // SAFETY: by the contract; what the relation cache has of an index lives as long as it is open.
     unsafe {
         let form = &*(*index).rd_index;
-        // As get_relation_info of optimizer/util/plancat.c has it: some snapshots are too old for a young index.
-        let usable = !form.indcheckxmin || {
-            let made = (*(*(*index).rd_indextuple).t_data).t_choice.t_heap.t_xmin;
-            pg_sys::TransactionIdPrecedes(made, pg_sys::TransactionXmin)
-        };
+        let usable = !form.indcheckxmin || precedes_all((*index).rd_indextuple);
         if (*(*index).rd_rel).relam != pg_sys::GIN_AM_OID
             || !(form.indisvalid && form.indnatts == 1 && usable)
             || !pg_sys::RelationGetIndexPredicate(index).is_null()

@@ -21,9 +21,8 @@ pub fn plan(search: &Search<'_>, outcome: &Outcome, leg: Leg) -> Vec<String> {
         return index.plan(search.connection, &search.asked(outcome, terms));
     }
     let scope = search.scope();
-    let by_both = search.scores_by_both(outcome, leg);
     let sql = match leg {
-        Leg::Keyword => scope.keyword_sql(outcome.most_ranked, by_both),
+        Leg::Keyword => scope.keyword_sql(outcome.most_ranked, search.scores_by_both(outcome)),
         Leg::Vector => scope.vector_sql(outcome.exact, search.reads_documents(outcome)),
     };
     let matches = (leg == Leg::Keyword).then_some(outcome.matches.as_ref()).flatten();

@@ -26,12 +26,15 @@ impl Search<'_> {
             return;
         }
         outcome.ran.push(Leg::Keyword);
-        let by_both = self.scores_by_both(outcome, Leg::Keyword);
+        let by_both = self.scores_by_both(outcome);
         let ranked = match outcome.index.clone() {
-            Some(index) => index.rows(self.connection, &self.asked(outcome, &terms)),
+            Some(index) => {
+                let ranked = index.rows(self.connection, &self.asked(outcome, &terms));
+                outcome.take_keyword(&ranked);
+                ranked
+            }
             None => self.keyword_passes(outcome, &terms, by_both),
         };
-        outcome.take_keyword(&ranked);
         if by_both {
             outcome.vector = self.scope().similarities_of(self.connection, &ranked);
         }
@@ -47,12 +50,12 @@ impl Search<'_> {
             scope: self.scope(),
             terms,
             phrases: options.phrases,
-            by_both: self.scores_by_both(outcome, Leg::Keyword),
+            by_both: self.scores_by_both(outcome),
             enough: page.depth().filter(|_| alone && by_best).map_or(*candidates, |depth| depth.min(*candidates)),
         }
     }
 
-    /// The keyword leg on a GIN index.
+    /// The keyword leg on a GIN index; the outcome has its rows when it is through.
     fn keyword_passes(&self, outcome: &mut Outcome, terms: &Terms, by_both: bool) -> Ranked {
         let options = &self.request.options;
         let most = u64::try_from(outcome.most_ranked).unwrap_or(0);

@@ -274,12 +274,9 @@ impl<'c> Search<'c> {
         weighting::vector_weight(&kinds, rarity)
     }
 
-    /// Whether a leg scores its rows by the other one's measure as well.
-    pub fn scores_by_both(&self, outcome: &Outcome, leg: Leg) -> bool {
-        match leg {
-            Leg::Keyword => outcome.strategy == Strategy::KeywordFirst && self.request.embedding.is_some(),
-            Leg::Vector => outcome.strategy == Strategy::VectorFirst && outcome.terms.is_some(),
-        }
+    /// Whether the keyword leg scores its rows by meaning as well.
+    pub fn scores_by_both(&self, outcome: &Outcome) -> bool {
+        outcome.strategy == Strategy::KeywordFirst && self.request.embedding.is_some()
     }
 }
 

@@ -42,6 +42,11 @@ impl Phrase {
     pub fn text(&self) -> String {
         server_text::to_utf8(&tsquery_text(self.query), usize::MAX).into_owned()
     }
+
+    /// What matches it, in the input syntax of `tsquery`, as a part of another one.
+    fn operand(&self) -> Vec<u8> {
+        [b"(", &tsquery_text(self.query)[..], b")"].concat()
+    }
 }
 
 /// The words and phrases of a query.
@@ -136,10 +141,7 @@ impl Terms {
         };
         let mut terms: Vec<Term> = words.iter().map(term).collect();
         terms.extend(phrases.iter().map(|phrase| Term::new(phrase.weight, phrase.documents)));
-        let wanted = (options.ranking == Ranking::TsRankCd).then(|| {
-            let any: Vec<Vec<u8>> = words.iter().map(|word| quoted_lexeme(&word.lexeme)).collect();
-            tsquery(&any.join(&b" | "[..]))
-        });
+        let wanted = (options.ranking == Ranking::TsRankCd).then(|| any_of(&words));
         Some(Self {
             bound: scorer.bound() + phrases.iter().map(|phrase| phrase.weight).sum::<f64>(),
             words,
@@ -177,8 +179,7 @@ impl Terms {
 
     /// The rows with all of the phrases.
     pub fn with_phrases(&self) -> Matches {
-        let phrases: Vec<Vec<u8>> = (0..self.phrases.len()).map(|n| self.operand(self.words.len() + n, 0)).collect();
-        Matches { query: tsquery(&phrases.join(&b" & "[..])), looked_up: vec![false; self.words.len()] }
+        Matches { query: all_phrases(&self.phrases), looked_up: vec![false; self.words.len()] }
     }
 
     /// Writes a condition in the input syntax of `tsquery`.
@@ -202,8 +203,7 @@ impl Terms {
     /// A word or, behind these, a phrase in the input syntax of `tsquery`; of a word, what finds a level of it.
     fn operand(&self, term: usize, level: usize) -> Vec<u8> {
         let Some(word) = self.words.get(term) else {
-            let phrase = self.phrases.get(term - self.words.len()).map(|phrase| tsquery_text(phrase.query));
-            return [b"(", &phrase.unwrap_or_default()[..], b")"].concat();
+            return self.phrases.get(term - self.words.len()).map(Phrase::operand).unwrap_or_default();
         };
         let mark = level.checked_sub(1).and_then(|mark| frequency_marks::mark(&word.lexeme, THRESHOLDS[mark]));
         match mark {
@@ -294,8 +294,7 @@ pub(super) fn any_of(words: &[Word]) -> Datum {
 
 /// All of some phrases, a `tsquery`.
 pub(super) fn all_phrases(phrases: &[Phrase]) -> Datum {
-    let phrases: Vec<Vec<u8>> =
-        phrases.iter().map(|phrase| [b"(", &tsquery_text(phrase.query)[..], b")"].concat()).collect();
+    let phrases: Vec<Vec<u8>> = phrases.iter().map(Phrase::operand).collect();
     tsquery(&phrases.join(&b" & "[..]))
 }
 

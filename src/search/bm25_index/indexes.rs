@@ -84,25 +84,11 @@ fn column_index(index: Oid, column: pg_sys::AttrNumber) -> Option<ColumnIndex> {
             usable: (*form).indisvalid
                 && (*form).indisready
                 && (*form).indislive
-                && (!(*form).indcheckxmin || precedes_all(tuple)),
+                && (!(*form).indcheckxmin || catalog::precedes_all(tuple)),
             plain: absent == [true; 2] && (*form).indnatts == 1,
         };
         pg_sys::ReleaseSysCache(tuple);
         (first == Some(column)).then_some(found)
-    }
-}
-
-/// Whether a catalog row was there before all that this transaction can see, as PostgreSQL's planner asks of an index that
-/// lacks what earlier snapshots may see.
-///
-/// # Safety
-/// `tuple` must be one of a catalog cache.
-unsafe fn precedes_all(tuple: pg_sys::HeapTuple) -> bool {
-    // SAFETY: by the contract.
-    unsafe {
-        let header = (*tuple).t_data;
-        let frozen = u32::from((*header).t_infomask) & pg_sys::HEAP_XMIN_FROZEN == pg_sys::HEAP_XMIN_FROZEN;
-        frozen || pg_sys::TransactionIdPrecedes((*header).t_choice.t_heap.t_xmin, pg_sys::TransactionXmin)
     }
 }
 
