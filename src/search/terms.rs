@@ -3,6 +3,7 @@
 
 use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
 use harca_core::search::frequency_marks::{self, THRESHOLDS, UNMARKED};
+use harca_core::search::length_classes::{self, Lengths};
 use harca_core::search::max_score::{Condition, MaxScore, Term};
 use harca_core::search::options::{Options, Ranking};
 use harca_core::search::weighting;
@@ -16,6 +17,11 @@ use crate::bridge::server_text;
 
 /// Documents of a word that are counted at most: what the statistics do not hold is rare, or new.
 const MOST_COUNTED: i64 = 1000;
+
+/// So few documents with a word are read as fast as they are told apart.
+const FEW_DOCUMENTS: u64 = 50;
+/// So many documents with the words of a query take longer to read than to tell apart by their lengths.
+const MANY_DOCUMENTS: u64 = 200;
 
 /// A word of a query.
 pub struct Word {
@@ -131,16 +137,7 @@ impl Terms {
                 .map(|(query, documents)| Phrase { query, documents, weight: collection.weight(documents) })
                 .collect();
         }
-        let term = |word: &Word| {
-            let most = |frequency| scorer.most(&word.lexeme, frequency);
-            // A word that is too long for its marks is not told apart by frequency.
-            match target.marked && frequency_marks::mark(&word.lexeme, THRESHOLDS[0]).is_some() {
-                true => Term::by_frequency(most, word.documents),
-                false => Term::new(most(None), word.documents),
-            }
-        };
-        let mut terms: Vec<Term> = words.iter().map(term).collect();
-        terms.extend(phrases.iter().map(|phrase| Term::new(phrase.weight, phrase.documents)));
+        let max_score = max_score(target, &words, &phrases, &scorer, collection);
         let wanted = (options.ranking == Ranking::TsRankCd).then(|| any_of(&words));
         Some(Self {
             bound: scorer.bound() + phrases.iter().map(|phrase| phrase.weight).sum::<f64>(),
@@ -148,7 +145,7 @@ impl Terms {
             collection,
             phrases,
             scorer,
-            max_score: MaxScore::new(terms, total),
+            max_score,
             hidden,
             wanted,
         })
@@ -187,6 +184,7 @@ impl Terms {
         let (parts, operator) = match condition {
             Condition::Never => return,
             Condition::Has(term, level) => return query.extend(self.operand(*term, *level)),
+            Condition::NoLonger(class) => return query.extend(any_mark(&length_classes::no_longer_than(*class))),
             Condition::All(parts) => (parts, &b" & "[..]),
             Condition::Any(parts) => (parts, &b" | "[..]),
         };
@@ -207,10 +205,38 @@ impl Terms {
         };
         let mark = level.checked_sub(1).and_then(|mark| frequency_marks::mark(&word.lexeme, THRESHOLDS[mark]));
         match mark {
-            Some(mark) => [b"(", &quoted_lexeme(&mark)[..], b" | ", &quoted_lexeme(UNMARKED), b")"].concat(),
+            Some(mark) => any_mark(&[mark]),
             None => quoted_lexeme(&word.lexeme),
         }
     }
+}
+
+/// The bounds of documents by what the index tells of them.
+fn max_score(target: &Target, words: &[Word], phrases: &[Phrase], scorer: &Scorer, collection: Collection) -> MaxScore {
+    // A word that is too long for its marks is not told apart by frequency, and a rare one need not be.
+    let by_frequency = |word: &Word| {
+        target.marked && word.documents > FEW_DOCUMENTS && frequency_marks::mark(&word.lexeme, THRESHOLDS[0]).is_some()
+    };
+    let terms = |shortest: u64| -> Vec<Term> {
+        let term = |word: &Word| {
+            let most = |frequency| scorer.most(&word.lexeme, frequency, shortest);
+            match by_frequency(word) {
+                true => Term::by_frequency(most, word.documents),
+                false => Term::new(most(None), word.documents),
+            }
+        };
+        let phrases = phrases.iter().map(|phrase| Term::new(phrase.weight, phrase.documents));
+        words.iter().map(term).chain(phrases).collect()
+    };
+    let documents: u64 = words.iter().map(|word| word.documents).sum();
+    let any = terms(1);
+    let lengths = match collection.average_length {
+        Some(average) if target.marked && documents > MANY_DOCUMENTS => {
+            Lengths::around(average, MaxScore::most_classes(any.iter().map(|term| term.levels.len())))
+        }
+        _ => vec![Lengths::ALL],
+    };
+    MaxScore::by_length(lengths.into_iter().map(|lengths| (lengths, terms(lengths.shortest))), collection.documents)
 }
 
 pub(super) fn scorer(words: &[Word], collection: Collection, parameters: Parameters) -> Option<Scorer> {
@@ -267,6 +293,12 @@ fn quoted_lexeme(lexeme: &[u8]) -> Vec<u8> {
     }
     quoted.push(b'\'');
     quoted
+}
+
+/// What finds the documents with any of some marks and those that have none, in the input syntax of `tsquery`.
+fn any_mark(marks: &[Vec<u8>]) -> Vec<u8> {
+    let marks = marks.iter().map(Vec::as_slice).chain([UNMARKED]).map(quoted_lexeme).collect::<Vec<_>>();
+    [b"(", &marks.join(&b" | "[..])[..], b")"].concat()
 }
 
 /// A `tsquery` from its input syntax.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The first rows of a search are the best of all, although few rows are read: by words alone, with both legs, boosts and
-filters, through an index of words and through one that knows how often they come."""
+filters, through an index of words and through one that knows how often they come and how long documents are."""
 
 import os
 import sys
@@ -122,6 +122,26 @@ is_(leg(RARE, "indexes"), '["marked"]', "an index that knows frequencies is take
 ok(int(leg(RARE, "ranked")) <= read_by_words, "and no more rows are read")
 is_(sql(BRUTE_FORCE), "120|0", "the scores of the first rows are the highest of all rows, through that index")
 searches("index that knows frequencies")
+
+# Rows that have a word once are told apart by their lengths.
+sql(
+    """
+    CREATE TABLE note (id integer PRIMARY KEY, content text, embedding vector(8),
+                       tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED);
+    INSERT INTO note SELECT i, 'harbour ' || repeat('sea' || i % 9 || ' ', 20 + i % 200) FROM generate_series(1, 4000) AS i;
+    CREATE INDEX words_of_notes ON note USING gin (tsv);
+    SELECT harca.register_search_target('note', 'note')
+    """
+)
+SHORTEST = "SELECT string_agg(id, ' ' ORDER BY id::integer) FROM (SELECT * FROM hybrid_search('note', 'harbour', NULL, 10)) AS h"
+LOOKED_AT = "SELECT (hybrid_search_explain('note', 'harbour', NULL, 10) #> '{legs,keyword,ranked}')::integer"
+shortest, looked_at = sql(SHORTEST), int(sql(LOOKED_AT))
+sql("DROP INDEX words_of_notes; CREATE INDEX marked_notes ON note USING gin (harca.with_frequencies(tsv))")
+is_(sql(SHORTEST), shortest, "the shortest of the rows that have a word once")
+# Twenty have 21 words; of equal rows the first ones by the text of their identifiers.
+is_(shortest, " ".join(sorted(sorted(map(str, range(200, 4001, 200)))[:10], key=int)), "these are they")
+looked_at_by_length = int(sql(LOOKED_AT))
+ok(looked_at_by_length < looked_at / 4, f"which are found without the long ones: {looked_at_by_length} of {looked_at}")
 
 # Statistics of another time: bounds are those of the weights that rank, whatever these are.
 sql(

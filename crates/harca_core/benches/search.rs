@@ -11,6 +11,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
 use harca_core::search::frequency_marks::with_marks;
 use harca_core::search::fusion::{Method, Scale, fuse};
+use harca_core::search::length_classes::Lengths;
 use harca_core::search::max_score::{Condition, MaxScore, Term};
 
 /// The bytes of a `tsvector` whose lexemes, in order, have one position each, on a machine that puts low bytes first.
@@ -43,19 +44,23 @@ fn search(c: &mut Criterion) {
     assert_eq!(TsVector::new(&with_marks(&document)).unwrap().length(), 100);
     c.bench_function("marks of a document", |b| b.iter(|| with_marks(black_box(&document))));
 
-    let terms = |by_frequency: bool| -> Vec<Term> {
-        let term = |word: &String| match by_frequency {
-            true => Term::by_frequency(|frequency| scorer.most(word.as_bytes(), frequency), 1000),
-            false => Term::new(scorer.most(word.as_bytes(), None), 1000),
+    let bounds = |words: &[String], by_frequency: bool, classes: usize| {
+        let term = |word: &String, shortest: u64| match by_frequency {
+            true => Term::by_frequency(|frequency| scorer.most(word.as_bytes(), frequency, shortest), 1000),
+            false => Term::new(scorer.most(word.as_bytes(), None, shortest), 1000),
         };
-        words.iter().map(term).collect()
+        let terms = |lengths: Lengths| (lengths, words.iter().map(|word| term(word, lengths.shortest)).collect());
+        MaxScore::by_length(Lengths::around(100.0, classes).into_iter().map(terms), 1_000_000)
     };
-    for (name, by_frequency) in [("bounds of 8 words", false), ("bounds of 8 words by frequency", true)] {
-        let max_score = MaxScore::new(terms(by_frequency), 1_000_000);
-        let half = max_score.most() / 2.0;
-        assert!(max_score.condition(half) != Condition::Never);
+    for (name, words, by_frequency, classes) in [
+        ("bounds of 8 words", &words[..], false, 1),
+        ("bounds of 8 words by frequency", &words[..], true, 1),
+        ("bounds of 2 words by frequency and length", &words[..2], true, 14),
+    ] {
+        let half = bounds(words, by_frequency, classes).most() / 2.0;
+        assert!(bounds(words, by_frequency, classes).condition(half) != Condition::Never);
         c.bench_function(name, |b| {
-            b.iter(|| MaxScore::new(black_box(terms(by_frequency)), 1_000_000).condition(half));
+            b.iter(|| bounds(black_box(words), by_frequency, classes).condition(half));
         });
     }
 

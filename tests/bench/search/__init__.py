@@ -6,7 +6,7 @@ summary.py writes it down.
 
 Tables up to a size have embeddings. An index of a million of 384 dimensions takes longer to build than all the rest of the
 benchmark: the largest table is searched by words alone, on a plain GIN index first and then on one that knows how often words
-come.
+come and how long documents are.
 """
 
 from . import sessions, summary, throughput, warm

@@ -196,14 +196,14 @@ impl Scorer {
         self.terms.iter().map(|(weight, _)| weight).sum()
     }
 
-    /// What a term brings at most to the score of a document that has it no more than so often; none for any frequency. 0
-    /// for a term that the query does not have.
+    /// What a term brings at most to the score of a document that has it no more than so often, none for any frequency, and is
+    /// of so many words at least. 0 for a term that the query does not have.
     #[must_use]
-    pub fn most(&self, lexeme: &[u8], frequency: Option<u32>) -> f64 {
+    pub fn most(&self, lexeme: &[u8], frequency: Option<u32>, shortest: u64) -> f64 {
         let place = self.terms.binary_search_by(|(_, place)| self.bytes[place.clone()].cmp(lexeme));
         // A document has no fewer words than it has one of them.
         let factor = match frequency.map(f64::from) {
-            Some(frequency) => frequency / (frequency + self.base + self.slope * frequency),
+            Some(frequency) => frequency / (frequency + self.base + self.slope * frequency.max(shortest as f64)),
             None => 1.0 / (1.0 + self.slope),
         };
         place.map_or(0.0, |place| self.terms[place].0 * factor)

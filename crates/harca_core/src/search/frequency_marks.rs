@@ -2,14 +2,17 @@
 //!
 //! A GIN index over a `tsvector` knows which documents have a word, not how often, and so a search has to take each of them
 //! for one that has it many times. [`with_marks`] adds a lexeme for each threshold that the frequency of a word reaches: the
-//! word, an asterisk and the threshold. An index over the result finds what [`MaxScore`](super::max_score) can tell apart.
+//! word, an asterisk and the threshold; and those of the [class](length_classes) of its length. An index over the result finds
+//! what [`MaxScore`](super::max_score) can tell apart.
 
 use super::bm25::{MAX_LEXEME_BYTES, TsVector, encode};
+use super::length_classes;
 
 /// Frequencies from which on a document has the mark of a word.
 pub const THRESHOLDS: [u32; 3] = [2, 3, 5];
 
-/// What a document has in the place of all marks when these do not fit into a `tsvector`: it may have any word that often.
+/// What a document has in the place of all marks when these do not fit into a `tsvector`: it may have any word that often, and
+/// any length.
 pub const UNMARKED: &[u8] = b"*";
 
 /// The mark of a lexeme for a threshold; none for a lexeme that is too long for one.
@@ -25,7 +28,7 @@ pub fn mark(lexeme: &[u8], threshold: u32) -> Option<Vec<u8>> {
 /// PostgreSQL has for a `tsvector`.
 #[must_use]
 pub fn with_marks(document: &TsVector<'_>) -> Vec<u8> {
-    let mut marks = Vec::new();
+    let mut marks = Vec::from(length_classes::marks(document.length()));
     for (lexeme, frequency) in document.lexemes() {
         let reached = THRESHOLDS.iter().take_while(|threshold| **threshold <= frequency);
         marks.extend(reached.filter_map(|threshold| mark(lexeme, *threshold)));
@@ -50,9 +53,11 @@ mod tests {
     fn what_is_there_often_is_marked() {
         let bytes = encoded(&[("a", Some(1)), ("ab", Some(2)), ("b", None), ("検索", Some(9))]);
         let found = words(&with_marks(&TsVector::new(&bytes).unwrap()));
-        let expected =
+        let words =
             [("a", 1), ("ab", 2), ("ab*2", 1), ("b", 1), ("検索", 9), ("検索*2", 1), ("検索*3", 1), ("検索*5", 1)];
-        assert_eq!(found, expected.map(|(lexeme, often)| (lexeme.to_owned(), often)));
+        // 13 words.
+        let expected = [("*3", 1), ("*3.5", 1)].into_iter().chain(words);
+        assert_eq!(found, expected.map(|(lexeme, often)| (lexeme.to_owned(), often)).collect::<Vec<_>>());
     }
 
     #[test]
@@ -64,7 +69,8 @@ mod tests {
         assert_eq!((found.len(), found[0].0.as_str()), (521, "*"));
         let long = "x".repeat(2046);
         let bytes = encoded(&[(long.as_str(), Some(3))]);
-        assert_eq!(words(&with_marks(&TsVector::new(&bytes).unwrap())).len(), 1);
+        // It has those of its length alone.
+        assert_eq!(words(&with_marks(&TsVector::new(&bytes).unwrap())).len(), 3);
     }
 
     proptest! {

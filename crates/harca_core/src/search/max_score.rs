@@ -4,7 +4,8 @@
 //! can score at most is told by which of the words it has, before it is read: the sum of what each can bring. Once enough
 //! documents are known to score higher than that, all with no more of the words than these can be left out. This is
 //! MaxScore (Turtle and Flood, "Query evaluation: strategies and optimizations", 1995) for an index that can find
-//! documents by a boolean condition and knows nothing of frequencies: a GIN index.
+//! documents by a boolean condition and knows nothing of frequencies: a GIN index. [Marks](super::frequency_marks) in the
+//! index tell it something of these, and of the lengths of documents.
 //!
 //! A search goes in passes, each of which looks at all documents that can score above a *floor*. The first floor is high,
 //! where the documents with the rarest words and with most of the words are; [`MaxScore::next`] lowers it until what is
@@ -15,15 +16,21 @@ mod condition;
 pub use condition::Condition;
 
 use super::frequency_marks::THRESHOLDS;
+use super::length_classes::Lengths;
 
 /// Terms whose combinations are told apart, those that can bring most.
 const COMBINED: usize = 8;
 /// Combinations that are told apart at most, levels of terms among them.
 const MOST_COMBINATIONS: usize = 1024;
+/// Bounds of all classes of lengths at most, and classes at least, if any.
+const MOST_BOUNDS: usize = 2048;
+const FEWEST_CLASSES: usize = 5;
 /// Documents that a pass may be expected to find at least: it takes about as long to read them as for the rest of it.
 const PASS: f64 = 50.0;
 /// So many entries in the lists of an index give it one document more.
 const ENTRIES: f64 = 256.0;
+/// The same of the lists of lengths, each entry of which is held against the rest of a condition.
+const LENGTH_ENTRIES: f64 = 32.0;
 /// Documents that the first pass may be expected to find for each that is wanted.
 const PER_WANTED: f64 = 5.0;
 /// So many times as many documents as before may a further pass be expected to find.
@@ -76,6 +83,11 @@ impl Term {
         self.levels.first().map_or(0.0, |level| level.most)
     }
 
+    /// How many documents have it.
+    fn documents(&self) -> f64 {
+        self.levels.first().map_or(0.0, |level| level.documents)
+    }
+
     fn most(&self) -> f64 {
         self.levels.iter().map(|level| level.most).fold(0.0, f64::max)
     }
@@ -95,50 +107,123 @@ pub enum Next {
 /// The bounds of a query's documents.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaxScore {
+    /// By the length of the documents, from the shortest on, whose bounds are the highest.
+    classes: Vec<Class>,
+    /// All bounds of all of them, from the highest on.
+    bounds: Vec<f64>,
+    total: f64,
+}
+
+/// Documents of some lengths.
+#[derive(Debug, Clone, PartialEq)]
+struct Class {
+    lengths: Lengths,
     /// The terms, by how much they can bring, with their places in the query.
     terms: Vec<(usize, Term)>,
     /// What the terms from a place on can bring together.
     together: Vec<f64>,
-    /// For combinations of the first terms, what they can bring, from the most on, and how many documents are expected to
-    /// have these or better ones.
+    /// For combinations of the first terms, what they can bring, from the most on, and the share of the documents that is
+    /// expected to have these or better ones.
     combinations: Vec<(f64, f64)>,
 }
 
+/// Groups of neighbouring classes, whose documents are looked at as if all were as short as the shortest of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cuts {
+    /// The places of the last classes of the first and the second group; the last group ends with the last class.
+    lasts: [Option<usize>; 2],
+    /// How many documents are expected, and what finding them costs beside, in documents.
+    cost: f64,
+}
+
 impl MaxScore {
-    /// For the terms of a query, in a table of `total` documents.
+    /// For the terms of a query, in a table of `total` documents, of which an index does not tell how long they are.
     #[must_use]
     pub fn new(terms: Vec<Term>, total: u64) -> Self {
-        let mut terms: Vec<(usize, Term)> = terms.into_iter().enumerate().filter(|(_, t)| t.most() > 0.0).collect();
-        terms.sort_by(|(_, a), (_, b)| b.most().total_cmp(&a.most()));
-        let mut together = vec![0.0; terms.len() + 1];
-        for n in (0..terms.len()).rev() {
-            together[n] = together[n + 1] + terms[n].1.most();
-        }
-        let combinations = combinations(&terms, total);
-        Self { terms, together, combinations }
+        Self::by_length([(Lengths::ALL, terms)], total)
+    }
+
+    /// For documents whose lengths an index tells: classes of these from the shortest on, all together all documents, each
+    /// with the terms of the query in the same order.
+    #[must_use]
+    pub fn by_length(classes: impl IntoIterator<Item = (Lengths, Vec<Term>)>, total: u64) -> Self {
+        let total = (total as f64).max(1.0);
+        let classes: Vec<Class> =
+            classes.into_iter().map(|(lengths, terms)| Class::new(lengths, terms, total)).collect();
+        let all = classes.iter().flat_map(|class| &class.combinations);
+        let mut bounds: Vec<f64> = all.map(|(bound, _)| *bound).collect();
+        bounds.sort_by(|a, b| b.total_cmp(a));
+        bounds.dedup();
+        Self { classes, bounds, total }
+    }
+
+    /// How many classes of lengths may be told apart for so many terms with so many levels each; with many terms, a class would
+    /// take longer than it saves.
+    #[must_use]
+    pub fn most_classes(levels: impl IntoIterator<Item = usize>) -> usize {
+        let combinations: usize = levels.into_iter().take(COMBINED).map(|levels| levels + 1).product();
+        Some(MOST_BOUNDS / combinations.max(1)).filter(|most| *most >= FEWEST_CLASSES).unwrap_or(1)
     }
 
     /// What no document's score exceeds.
     #[must_use]
     pub fn most(&self) -> f64 {
-        self.together[0]
+        self.shortest().map_or(0.0, |class| class.together[0])
     }
 
-    /// How many documents are expected to be able to score above a floor, if words meet by chance.
+    /// Those of the highest bounds.
+    fn shortest(&self) -> Option<&Class> {
+        self.classes.first()
+    }
+
+    /// How many documents are expected to be able to score above a floor, if words meet by chance, and what finding them costs
+    /// beside, in documents.
     fn expected(&self, floor: f64) -> f64 {
-        let above = self.combinations.partition_point(|(most, _)| *most > floor);
-        above.checked_sub(1).map_or(0.0, |last| self.combinations[last].1)
+        self.cuts(floor).cost
+    }
+
+    /// The best way to tell classes apart for a floor: the documents of a group all meet the condition of the shortest ones,
+    /// and each group but the last costs a look at the lists of all documents up to its last class.
+    fn cuts(&self, floor: f64) -> Cuts {
+        let above: Vec<f64> = self.classes.iter().map(|class| class.expected(floor)).collect();
+        // Shares of documents up to each class.
+        let mut below = vec![0.0; self.classes.len() + 1];
+        for (n, class) in self.classes.iter().enumerate() {
+            below[n + 1] = below[n] + class.lengths.share;
+        }
+        let group = |from: usize, to: usize| (below[to] - below[from]) * above.get(from).unwrap_or(&0.0);
+        let list = |to: usize| below[to] / LENGTH_ENTRIES;
+        let all = self.classes.len();
+        let cost = |lasts: [Option<usize>; 2], share: f64| Cuts { lasts, cost: self.total * share };
+        let mut best = cost([None, None], group(0, all));
+        for first in 1..all {
+            let start = group(0, first) + list(first);
+            let one = cost([Some(first - 1), None], start + group(first, all));
+            if one.cost < best.cost {
+                best = one;
+            }
+            for second in first + 1..all {
+                let share = start + group(first, second) + list(second) + group(second, all);
+                if self.total * share < best.cost {
+                    best = cost([Some(first - 1), Some(second - 1)], share);
+                }
+            }
+        }
+        best
     }
 
     /// The lowest floor above which no more than so many documents are expected; below the highest bound at least, so that
     /// something is looked at.
     #[must_use]
     pub fn affordable(&self, documents: f64) -> f64 {
-        let within = self.combinations.partition_point(|(_, expected)| *expected <= documents);
+        let within = self.bounds.partition_point(|floor| self.expected(*floor) <= documents);
         // What is equal to a floor is not above it.
-        let floor = self.combinations.get(within).map_or(0.0, |(most, _)| *most);
-        match self.combinations.first() {
-            Some((highest, _)) if floor >= *highest => self.lower(*highest),
+        let floor = match within.checked_sub(1) {
+            Some(last) if within < self.bounds.len() || self.expected(0.0) > documents => self.bounds[last],
+            _ => 0.0,
+        };
+        match self.bounds.first() {
+            Some(highest) if floor >= *highest => self.lower(*highest),
             _ => floor,
         }
     }
@@ -147,7 +232,8 @@ impl MaxScore {
     /// at: those with the rarest term, or a fraction; none where there is no higher one.
     #[must_use]
     pub fn higher(&self, floor: f64) -> Option<f64> {
-        let rarest = self.terms.first().and_then(|(_, term)| term.levels.first()).map_or(0.0, |level| level.documents);
+        let first = self.shortest().and_then(|class| class.terms.first());
+        let rarest = first.map_or(0.0, |(_, term)| term.documents());
         let fraction = self.expected(floor) / FRACTION;
         // What adds up to the rarest one's documents may do so to the last bit or not.
         let expected = [fraction.max(rarest * (1.0 + ROUNDING)), fraction];
@@ -156,7 +242,7 @@ impl MaxScore {
 
     /// The highest bound of a combination below a floor.
     fn lower(&self, floor: f64) -> f64 {
-        self.combinations.iter().map(|(most, _)| *most).find(|most| *most < floor).unwrap_or(0.0)
+        self.bounds.iter().copied().find(|most| *most < floor).unwrap_or(0.0)
     }
 
     /// The floor of the first pass of a search for the best `wanted` documents, which may look at `most` documents.
@@ -198,27 +284,66 @@ impl MaxScore {
 
     /// How many documents can score above a floor at most: those with any of the terms without which they cannot.
     fn at_most(&self, floor: f64) -> f64 {
-        let documents = |term: &Term| term.levels.first().map_or(0.0, |level| level.documents);
-        let needed = self.terms.iter().zip(&self.together).take_while(|(_, together)| **together > floor);
-        needed.map(|((_, term), _)| documents(term)).sum()
+        self.shortest().map_or(0.0, |class| class.needed(floor).map(|(_, term)| term.documents()).sum())
     }
 
     /// What documents have that can score above a floor; all with any of the terms for a floor of 0.
     #[must_use]
     pub fn condition(&self, floor: f64) -> Condition {
-        Condition::above(&self.terms, &self.together, floor)
+        let [first, second] = self.cuts(floor).lasts;
+        // Groups of classes from the longest documents on: each with its first class and its last, if there is one behind it.
+        let (mut groups, mut last) = (Vec::new(), None);
+        for before in [second, first].into_iter().flatten() {
+            groups.push((before + 1, last));
+            last = Some(before);
+        }
+        groups.push((0, last));
+        let parts = condition::MOST_PARTS / groups.len();
+        let mut ways: Vec<(Option<usize>, Condition)> = Vec::new();
+        for (start, last) in groups {
+            let Some(class) = self.classes.get(start) else { continue };
+            let condition = Condition::above(&class.terms, &class.together, floor, parts);
+            if ways.last().is_none_or(|(_, longer)| *longer != condition) {
+                ways.push((last.and_then(|last| self.classes[last].lengths.last), condition));
+            }
+        }
+        Condition::any_within(ways)
     }
 
     /// Whether documents are looked at that have one of the terms alone, by its place in the query.
     #[must_use]
     pub fn alone(&self, term: usize, floor: f64) -> bool {
-        self.terms.iter().any(|(place, known)| *place == term && known.most() > floor)
+        let mut terms = self.shortest().into_iter().flat_map(|class| &class.terms);
+        terms.any(|(place, known)| *place == term && known.most() > floor)
     }
 }
 
-/// What combinations of the first terms can bring, and how many documents have these or better ones.
-fn combinations(terms: &[(usize, Term)], total: u64) -> Vec<(f64, f64)> {
-    let total = (total as f64).max(1.0);
+impl Class {
+    fn new(lengths: Lengths, terms: Vec<Term>, total: f64) -> Self {
+        let mut terms: Vec<(usize, Term)> = terms.into_iter().enumerate().filter(|(_, t)| t.most() > 0.0).collect();
+        terms.sort_by(|(_, a), (_, b)| b.most().total_cmp(&a.most()));
+        let mut together = vec![0.0; terms.len() + 1];
+        for n in (0..terms.len()).rev() {
+            together[n] = together[n + 1] + terms[n].1.most();
+        }
+        let combinations = combinations(&terms, total);
+        Self { lengths, terms, together, combinations }
+    }
+
+    /// The share of its documents that are expected to be able to score above a floor.
+    fn expected(&self, floor: f64) -> f64 {
+        let above = self.combinations.partition_point(|(most, _)| *most > floor);
+        above.checked_sub(1).map_or(0.0, |last| self.combinations[last].1)
+    }
+
+    /// The terms without which a document cannot score above a floor.
+    fn needed(&self, floor: f64) -> impl Iterator<Item = &(usize, Term)> {
+        self.terms.iter().zip(&self.together).take_while(move |(_, together)| **together > floor).map(|(term, _)| term)
+    }
+}
+
+/// What combinations of the first terms can bring, and the share of the documents that have these or better ones.
+fn combinations(terms: &[(usize, Term)], total: f64) -> Vec<(f64, f64)> {
     let share = |level: Option<&Level>| level.map_or(0.0, |level| (level.documents / total).min(1.0));
     let mut all = vec![(0.0, 1.0)];
     let mut combined = 0;
@@ -247,7 +372,7 @@ fn combinations(terms: &[(usize, Term)], total: u64) -> Vec<(f64, f64)> {
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut sum = 0.0;
     for (bound, chance) in &mut all {
-        sum += *chance * total;
+        sum += *chance;
         *bound += rest;
         *chance = sum;
     }

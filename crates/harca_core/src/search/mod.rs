@@ -8,7 +8,8 @@
 //! - [`sql_text`]: names and texts as parts of SQL.
 //! - [`max_score`]: which documents the keyword leg has to look at.
 //! - [`bm25`]: the score of a document for the words of a query.
-//! - [`frequency_marks`]: what an index of words has to have in order to know how often they come.
+//! - [`frequency_marks`]: what an index of words has to have in order to know how often they come, and [`length_classes`] how
+//!   long documents are.
 //! - [`index_weights`]: what an index that scores by BM25 knows of the words of a query.
 //! - [`weighting`]: the weight of the vector leg for one query.
 //! - [`fusion`]: two ranked lists into one.
@@ -23,6 +24,7 @@ pub mod frequency_marks;
 pub mod fusion;
 pub mod index_weights;
 mod json;
+pub mod length_classes;
 pub mod max_score;
 pub mod options;
 pub mod page_bound;

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::{COMBINED, Level, Term};
 
 /// Parts of a condition at most, beyond which it finds more documents than it has to.
-const MOST_PARTS: usize = 96;
+pub(super) const MOST_PARTS: usize = 96;
 /// Combinations of terms at most that are told apart for it.
 const MOST_PLACES: usize = 512;
 
@@ -16,6 +16,8 @@ pub enum Condition {
     Never,
     /// Documents that a level of a term finds: the place of the term in the query, and the level.
     Has(usize, usize),
+    /// Documents that are no longer than those of a [class](crate::search::length_classes).
+    NoLonger(usize),
     /// Documents that meet all of them.
     All(Vec<Condition>),
     /// Documents that meet any of them.
@@ -28,7 +30,7 @@ impl Condition {
     /// The exact condition is a tree over the terms, the strongest first: a document has the first one, and of the others
     /// what is left to bring; or it does not, and of the others all. It is cut where it gets too large or has too many
     /// terms: there it asks for any of the terms without which the floor cannot be passed.
-    pub(super) fn above(terms: &[(usize, Term)], together: &[f64], floor: f64) -> Self {
+    pub(super) fn above(terms: &[(usize, Term)], together: &[f64], floor: f64, most_parts: usize) -> Self {
         let mut places = 1;
         let apart = terms.iter().take(COMBINED).take_while(|(_, term)| {
             places *= term.levels.len() + 1;
@@ -37,7 +39,7 @@ impl Condition {
         let floor = floor.max(0.0);
         (0..=apart.count())
             .rev()
-            .map(|depth| Tree { terms, together, depth, left: Cell::new(MOST_PARTS) })
+            .map(|depth| Tree { terms, together, depth, left: Cell::new(most_parts) })
             .find_map(|tree| tree.above(0, floor).filter(|_| tree.left.get() > 0))
             .unwrap_or_else(|| {
                 let needed = terms.iter().zip(together).take_while(|(_, together)| **together > floor);
@@ -45,13 +47,25 @@ impl Condition {
             })
     }
 
-    /// Whether a document meets it; `has` says whether a level of a term finds the document.
-    pub fn met(&self, has: &impl Fn(usize, usize) -> bool) -> bool {
+    /// What documents meet that meet any of some conditions, each for documents that are no longer than those of a class, if
+    /// there is one.
+    pub(super) fn any_within(ways: impl IntoIterator<Item = (Option<usize>, Self)>) -> Self {
+        let within = |(last, condition): (Option<usize>, Self)| match (last, condition) {
+            (Some(last), condition) if condition != Self::Never => all(Self::NoLonger(last), condition),
+            (_, condition) => condition,
+        };
+        any(ways.into_iter().map(within).collect())
+    }
+
+    /// Whether a document meets it; `has` says whether a level of a term finds the document, and `no_longer` whether it is no
+    /// longer than those of a class.
+    pub fn met(&self, has: &impl Fn(usize, usize) -> bool, no_longer: &impl Fn(usize) -> bool) -> bool {
         match self {
             Self::Never => false,
             Self::Has(term, level) => has(*term, *level),
-            Self::All(parts) => parts.iter().all(|part| part.met(has)),
-            Self::Any(parts) => parts.iter().any(|part| part.met(has)),
+            Self::NoLonger(class) => no_longer(*class),
+            Self::All(parts) => parts.iter().all(|part| part.met(has, no_longer)),
+            Self::Any(parts) => parts.iter().any(|part| part.met(has, no_longer)),
         }
     }
 }
@@ -110,13 +124,13 @@ impl Tree<'_> {
     }
 }
 
-fn all(has: Condition, rest: Condition) -> Condition {
+fn all(first: Condition, rest: Condition) -> Condition {
     match rest {
         Condition::All(mut parts) => {
-            parts.insert(0, has);
+            parts.insert(0, first);
             Condition::All(parts)
         }
-        rest => Condition::All(vec![has, rest]),
+        rest => Condition::All(vec![first, rest]),
     }
 }
 

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::search::bm25::{Collection, Parameters, Query, Scorer, TsVector, encoded};
 use crate::search::frequency_marks::THRESHOLDS;
+use crate::search::length_classes::{self, Lengths};
 
 fn terms(documents: &[u64], total: u64) -> MaxScore {
     let collection = Collection { documents: total, average_length: None };
@@ -44,6 +45,28 @@ fn a_level_finds_what_the_one_before_cannot_bring() {
     assert_eq!(max_score.condition(2.5), Condition::Any(vec![both(0, 1), Condition::Has(0, 1)]));
     assert_eq!(max_score.condition(1.5), has(0));
     assert!((max_score.expected(2.5) - 10.0 - 90.0 * 0.05).abs() < 1e-9);
+}
+
+/// A word that brings 2 to short documents, 1 to others, and twice as much to those that have it often.
+fn by_length(documents: u64, short: f64) -> MaxScore {
+    let class = |last, share, most| {
+        let levels = vec![Level { most, documents: documents as f64 }, Level { most: 2.0 * most, documents: 10.0 }];
+        (Lengths { shortest: 1, last, share }, vec![Term { levels }])
+    };
+    MaxScore::by_length([class(Some(9), short, 2.0), class(None, 1.0 - short, 1.0)], 100_000)
+}
+
+#[test]
+fn short_documents_are_told_from_others_where_that_leaves_fewer_to_read() {
+    let max_score = by_length(10_000, 0.01);
+    let short = Condition::All(vec![Condition::NoLonger(9), has(0)]);
+    assert_eq!(max_score.condition(1.5), Condition::Any(vec![Condition::Has(0, 1), short]));
+    // A list of the short ones would be longer than what it saves.
+    assert_eq!(max_score.condition(2.5), Condition::Has(0, 1));
+    assert_eq!((max_score.condition(4.0), max_score.most()), (Condition::Never, 4.0));
+    assert_eq!(max_score.condition(0.5), has(0));
+    assert_eq!(by_length(100, 0.5).condition(1.5), has(0));
+    assert_eq!((MaxScore::most_classes([4, 4, 1, 1]), MaxScore::most_classes([4; 8])), (20, 1));
 }
 
 #[test]
@@ -114,6 +137,8 @@ struct Case {
     phrase: Option<(f64, usize, usize)>,
     /// Whether the index knows frequencies.
     marked: bool,
+    /// The average length and the number of classes by which the index tells lengths apart.
+    classes: (f64, usize),
     wanted: usize,
 }
 
@@ -150,6 +175,7 @@ impl Draw {
             phrase: (self.below(3) == 0)
                 .then(|| (0.1 + 4.0 * self.share(), self.below(7) as usize, self.below(7) as usize)),
             marked: self.below(2) == 0,
+            classes: (1.0 + 100.0 * self.share(), [1, 5, 14][self.below(3) as usize]),
             wanted: 1 + self.below(8) as usize,
             documents,
         }
@@ -172,13 +198,21 @@ fn search(case: &Case) -> [Vec<(f64, usize)>; 2] {
         scorer.score(&TsVector::new(&bytes).unwrap()) + if has_phrase(n) { phrase_weight } else { 0.0 }
     };
     let scores: Vec<(f64, usize)> = (0..documents.len()).map(|n| (score(n), n)).collect();
-    let term = |word: usize| match case.marked {
-        true => Term::by_frequency(|frequency| scorer.most(WORDS[word].as_bytes(), frequency), case.counts[word]),
-        false => Term::new(scorer.most(WORDS[word].as_bytes(), None), case.counts[word]),
+    let term = |word: usize, shortest: u64| match case.marked {
+        true => {
+            let most = |frequency| scorer.most(WORDS[word].as_bytes(), frequency, shortest);
+            Term::by_frequency(most, case.counts[word])
+        }
+        false => Term::new(scorer.most(WORDS[word].as_bytes(), None, shortest), case.counts[word]),
     };
-    let mut terms: Vec<Term> = query.iter().map(|(word, _)| term(*word)).collect();
-    terms.extend(case.phrase.map(|(weight, ..)| Term::new(weight, 1)));
-    let max_score = MaxScore::new(terms, total);
+    let terms = |shortest: u64| -> Vec<Term> {
+        let phrase = case.phrase.map(|(weight, ..)| Term::new(weight, 1));
+        query.iter().map(|(word, _)| term(*word, shortest)).chain(phrase).collect()
+    };
+    let (average, most) = case.classes;
+    let most = most.min(MaxScore::most_classes(terms(1).iter().map(|term| term.levels.len())));
+    let classes = Lengths::around(average, most).into_iter().map(|lengths| (lengths, terms(lengths.shortest)));
+    let max_score = MaxScore::by_length(classes, total);
 
     let mut floor = max_score.first(1, 3);
     loop {
@@ -187,8 +221,9 @@ fn search(case: &Case) -> [Vec<(f64, usize)>; 2] {
         let has = |term: usize, level: usize, n: usize| {
             query.get(term).map_or(has_phrase(n), |(word, _)| documents[n][*word] >= least(level))
         };
-        let looked_at: Vec<_> =
-            scores.iter().copied().filter(|(_, n)| condition.met(&|term, level| has(term, level, *n))).collect();
+        let class = |n: usize| length_classes::class(documents[n].into_iter().map(u64::from).sum());
+        let met = |n: usize| condition.met(&|term, level| has(term, level, n), &|last| class(n) <= last);
+        let looked_at: Vec<_> = scores.iter().copied().filter(|(_, n)| met(*n)).collect();
         let found = best(&looked_at, *wanted);
         let needed = (found.len() == *wanted).then(|| found[wanted - 1].0);
         match max_score.next(floor, looked_at.len() as u64, needed, u64::MAX) {
@@ -226,7 +261,7 @@ proptest! {
         let most: f64 = levels.iter().zip(&document).map(|(levels, level)| {
             level.min(&levels.len()).checked_sub(1).map_or(0.0, |level| levels[level].most)
         }).sum();
-        let met = max_score.condition(floor).met(&|term, level| document[term].min(levels[term].len()) > level);
+        let met = max_score.condition(floor).met(&|term, level| document[term].min(levels[term].len()) > level, &|_| false);
         prop_assert!(met || most <= floor * (1.0 + ROUNDING) + 1e-12, "{most} {floor}");
         let floor = max_score.affordable(100.0);
         prop_assert!(max_score.expected(floor) <= 100.0 + 1e-6 || max_score.lower(f64::INFINITY) > floor);
