@@ -30,6 +30,7 @@ REQUIREMENTS = {
     "full_cache_many": ("only new queries: a full shared cache ÷ none, 10,000 calls a statement", "≥", 0.9, "×"),
     "zipf_lru": ("Zipf(1.0): an exact LRU's hit ratio above the shared cache's", "≤", 2, "points"),
     "zipf_sieve": ("Zipf(1.0): SIEVE's hit ratio above the shared cache's", "≤", 2, "points"),
+    "scan_misses": ("misses of a warm cyclic scan over nine tenths of the shared cache's entries", "≤", 0.5, "%"),
     "hits_per_second": ("hits a second, two clients, one call a statement", "≥", 50_000, "/s"),
     "hits_per_second_many": ("hits a second, two clients, 10,000 calls a statement", "≥", 50_000, "/s"),
     "misses_per_second": ("misses a second, two clients, one call a statement", "≥", 10_000, "/s"),

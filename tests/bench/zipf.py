@@ -1,4 +1,5 @@
-"""The hit ratio on a trace in which the n-th most frequent query has a share of 1/n, beside what exact policies reach."""
+"""The hit ratio on a trace in which the n-th most frequent query has a share of 1/n, beside what exact policies reach; and
+what misses when the same queries come in the same order again and again."""
 
 import collections
 import itertools
@@ -6,6 +7,8 @@ import random
 
 from .servers import PRELOAD, connect, inferences, load
 
+# Of the entries that a shared cache is made for.
+SCANNED = 0.9
 POLICIES = "Exact LRU and SIEVE over the whole cache are simulated on the same trace, from empty; the shared cache has SIEVE in each set of 14."
 
 
@@ -30,8 +33,9 @@ def measure(bench):
         bench.report.measured("zipf_lru", 100 * (exact["exact LRU"] - found))
         bench.report.measured("zipf_sieve", 100 * (exact["SIEVE"] - found))
         _statistics(bench, shared)
+        _scan(bench)
     else:
-        bench.report.unavailable(["zipf_lru", "zipf_sieve"], "not available: this build has no shared cache")
+        bench.report.unavailable(["zipf_lru", "zipf_sieve", "scan_misses"], "not available: this build has no shared cache")
     ratios |= exact
     bench.report.table(
         f"Zipf(1.0): {asked:,} requests for {size.population:,} queries, {size.entries:,} entries",
@@ -117,6 +121,29 @@ def _play(bench, server, population, trace, types, **settings):
         bench.check("types of the trace", {kind: int(n) for kind, n in found.items()}, types)
         session.query("DROP TABLE bench.zipf, bench.trace, bench.population")
     return 1 - misses / len(trace)
+
+
+def _scan(bench):
+    """Scans of a table with nearly as many queries as the shared cache has room for."""
+    queries = bench.queries.take(round(SCANNED * bench.sizes.entries))
+    types = collections.Counter(bench.loop.labels(queries))
+    server = bench.servers.get("scan", **PRELOAD, pg_harca__cache_size=bench.sizes.entries)
+    load(server, "scanned", "q text NOT NULL", zip(queries))
+    misses = []
+    with connect(server, local_cache_size=0) as session:
+        for _ in range(3):  # the first one fills the cache
+            before = inferences(session)
+            found = session.query("SELECT query_type(q), count(*) FROM bench.scanned GROUP BY 1")
+            bench.check("types of the scanned queries", {kind: int(n) for kind, n in found}, dict(types))
+            misses.append(100 * (inferences(session) - before) / len(queries))
+    bench.report.measured("scan_misses", max(misses[1:]))
+    bench.report.table(
+        f"Cyclic scan: {len(queries):,} queries, {bench.sizes.entries:,} entries",
+        ["", *(f"round {n + 1}" for n in range(len(misses)))],
+        [["misses, %", *misses]],
+        "The same queries in the same order in one session, the shared cache alone. A policy that keeps the latest would miss "
+        "all of them if there were one more than entries.",
+    )
 
 
 def _statistics(bench, server):
