@@ -1,12 +1,17 @@
 //! What the system catalogs say of a table and its columns, by the caches that every backend keeps of them.
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use harca_core::search::sql_text::quote_ident;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::bridge::server_text;
+
+static LISTENING: AtomicBool = AtomicBool::new(false);
+static TYPES_CHANGED: AtomicBool = AtomicBool::new(false);
 
 /// A column of a table.
 #[derive(Clone, Copy)]
@@ -90,13 +95,43 @@ pub fn type_of(kind: Oid) -> Option<Type> {
         }
         let schema = quote_ident(&utf8(schema));
         let built_in = namespace == Oid::from(pg_sys::PG_CATALOG_NAMESPACE);
-        // Read from a table, not from a cache.
-        let of_vector = !built_in && {
-            let extension = pg_sys::getExtensionOfObject(pg_sys::TypeRelationId, kind);
-            extension != pg_sys::InvalidOid && extension == pg_sys::get_extension_oid(c"vector".as_ptr(), true)
-        };
+        let of_vector = !built_in && is_of_vector(kind);
         Some(Type { qualified_name: format!("{schema}.{}", quote_ident(&name)), name, schema, built_in, of_vector })
     }
+}
+
+/// Whether a type came with the extension `vector`. PostgreSQL reads that from a table, not from a cache: those that did are
+/// kept until a type changes.
+fn is_of_vector(kind: Oid) -> bool {
+    thread_local! {
+        static OF_VECTOR: RefCell<Vec<Oid>> = const { RefCell::new(Vec::new()) };
+    }
+    if !LISTENING.swap(true, Relaxed) {
+        // SAFETY: registered once for the life of the process; the function only stores a flag.
+        unsafe {
+            let types = pg_sys::SysCacheIdentifier::TYPEOID as i32;
+            pg_sys::CacheRegisterSyscacheCallback(types, Some(types_changed), pg_sys::Datum::null());
+        }
+    }
+    if TYPES_CHANGED.swap(false, Relaxed) {
+        OF_VECTOR.take();
+    }
+    if OF_VECTOR.with_borrow(|known| known.contains(&kind)) {
+        return true;
+    }
+    // SAFETY: as above.
+    let found = unsafe {
+        let extension = pg_sys::getExtensionOfObject(pg_sys::TypeRelationId, kind);
+        extension != pg_sys::InvalidOid && extension == pg_sys::get_extension_oid(c"vector".as_ptr(), true)
+    };
+    if found {
+        OF_VECTOR.with_borrow_mut(|known| known.push(kind));
+    }
+    found
+}
+
+unsafe extern "C-unwind" fn types_changed(_argument: pg_sys::Datum, _cache: std::ffi::c_int, _hash: u32) {
+    TYPES_CHANGED.store(true, Relaxed);
 }
 
 /// The type of a name in the schema of another type; none when it is not there.

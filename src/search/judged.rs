@@ -76,7 +76,7 @@ fn read(connection: &Connection, target: &str, judgements: Option<Oid>) -> Vec<J
         Some(_) => ("", ""),
         None => (" ORDER BY j.recorded_at DESC", " WHERE j.target OPERATOR(pg_catalog.=) $1"),
     };
-    let vector = catalog::type_of(Target::find(connection, target).vector_type);
+    let vector = catalog::type_of(Target::find(target).vector_type);
     let vector = vector.map_or_else(String::new, |kind| kind.qualified_name);
     let sql = format!(
         "SELECT g.query, g.id, g.grade, g.embedding::{vector} \

@@ -129,7 +129,7 @@ pub struct Search<'c> {
 impl<'c> Search<'c> {
     /// Reads the target and checks the arguments; an error for those that do not fit it.
     pub fn new(connection: &'c Connection, request: Request) -> Self {
-        let target = Target::find(connection, &request.target);
+        let target = Target::find(&request.target);
         if let Some(embedding) = request.embedding {
             check_embedding(&target, embedding);
         } else if matches!(

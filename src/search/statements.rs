@@ -314,11 +314,6 @@ impl Row<'_> {
         self.datum(n).map(|datum| datum.value() as i64)
     }
 
-    /// A `real`.
-    pub fn real(&self, n: usize) -> Option<f32> {
-        self.datum(n).map(|datum| f32::from_bits(datum.value() as u32))
-    }
-
     /// A `double precision`.
     pub fn double(&self, n: usize) -> Option<f64> {
         self.datum(n).map(|datum| f64::from_bits(datum.value() as u64))
@@ -327,11 +322,6 @@ impl Row<'_> {
     /// Whether a `boolean` is true.
     pub fn is_true(&self, n: usize) -> bool {
         self.datum(n).is_some_and(|datum| datum.value() & 0xff != 0)
-    }
-
-    /// An `oid`, or a type that is one.
-    pub fn oid(&self, n: usize) -> Option<Oid> {
-        self.datum(n).map(|datum| Oid::from(datum.value() as u32))
     }
 }
 

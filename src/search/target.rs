@@ -1,13 +1,16 @@
 //! A search target as one search sees it: the row of `harca.search_target`, its table, and its statistics.
 #![allow(unsafe_code)]
 
+use std::cell::OnceCell;
+
 use harca_core::search::sql_text::quote_ident;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use super::catalog::{self, Column};
-use super::statements::{Connection, Parameter, Row};
+use super::catalog::{self, Column, Type};
+use crate::bridge::own_table::{self, Row};
+use crate::bridge::server_text;
 
 /// How near two embeddings are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,8 +56,10 @@ pub struct Target {
     pub document: String,
     /// That of the embedding.
     pub embedding: String,
-    /// Whether an index over `harca.with_frequencies` finds its documents.
-    pub marked: bool,
+    /// The name of that column.
+    document_column: String,
+    /// Whether an index over `harca.with_frequencies` finds its documents, once somebody has asked.
+    marked: OnceCell<bool>,
     /// The name of the column with the text, which need not be there.
     pub text_column: String,
     /// The type of the identifier.
@@ -91,16 +96,35 @@ pub struct Target {
     pub profile: Vec<(String, f64)>,
 }
 
-/// The target, once for each weight of its profile, or once without any.
-const ROW: &str = "SELECT t.relation::pg_catalog.oid, t.id_column::pg_catalog.text, t.tsvector_column::pg_catalog.text, \
-    t.embedding_column::pg_catalog.text, t.config, t.query_config, t.distance, t.vector_weight, t.k1, t.b, s.documents, \
-    s.average_length, s.similarity_deviation, t.text_column::pg_catalog.text, p.query_type, p.vector_weight \
-    FROM harca.search_target AS t \
-    LEFT JOIN harca.search_statistics AS s ON s.target OPERATOR(pg_catalog.=) t.name \
-    LEFT JOIN harca.search_profile AS p ON p.target OPERATOR(pg_catalog.=) t.name \
-    WHERE t.name OPERATOR(pg_catalog.=) $1";
+/// Columns of `harca.search_target`, from 0, in the order of `sql/search/target.sql`.
+mod target_column {
+    pub const RELATION: usize = 1;
+    pub const ID: usize = 2;
+    pub const TEXT: usize = 3;
+    pub const TSVECTOR: usize = 4;
+    pub const EMBEDDING: usize = 5;
+    pub const CONFIG: usize = 6;
+    pub const QUERY_CONFIG: usize = 7;
+    pub const DISTANCE: usize = 8;
+    pub const VECTOR_WEIGHT: usize = 9;
+    pub const K1: usize = 10;
+    pub const B: usize = 11;
+}
 
-/// What is read of a row before it is checked.
+/// Columns of `harca.search_profile`, likewise.
+mod profile_column {
+    pub const QUERY_TYPE: usize = 1;
+    pub const VECTOR_WEIGHT: usize = 2;
+}
+
+/// Columns of `harca.search_statistics`, in the order of `sql/search/statistics.sql`.
+mod statistics_column {
+    pub const DOCUMENTS: usize = 1;
+    pub const AVERAGE_LENGTH: usize = 2;
+    pub const SIMILARITY_DEVIATION: usize = 3;
+}
+
+/// The row of a target before it is checked.
 struct Found {
     relation: Oid,
     columns: [String; 3],
@@ -110,38 +134,61 @@ struct Found {
     vector_weight: f32,
     k1: f64,
     b: f64,
-    documents: Option<u64>,
-    average_length: Option<f64>,
-    similarity_deviation: Option<f64>,
 }
 
 impl Found {
     fn of(row: &Row<'_>) -> Self {
+        use target_column::*;
+        let name = |n| row.name(n).unwrap_or_default();
         let text = |n| row.text(n).unwrap_or_default();
         Self {
-            relation: row.oid(0).unwrap_or(pg_sys::InvalidOid),
-            columns: [text(1), text(2), text(3)],
-            text_column: text(13),
-            configs: [text(4), text(5)],
-            distance: text(6),
-            vector_weight: row.real(7).unwrap_or(0.5),
-            k1: row.double(8).unwrap_or(0.9),
-            b: row.double(9).unwrap_or(0.4),
-            documents: row.big_int(10).and_then(|n| u64::try_from(n).ok()),
-            average_length: row.double(11),
-            similarity_deviation: row.double(12),
+            relation: row.oid(RELATION).unwrap_or(pg_sys::InvalidOid),
+            columns: [name(ID), name(TSVECTOR), name(EMBEDDING)],
+            text_column: name(TEXT),
+            configs: [text(CONFIG), text(QUERY_CONFIG)],
+            distance: text(DISTANCE),
+            vector_weight: row.real(VECTOR_WEIGHT).unwrap_or(0.5),
+            k1: row.double(K1).unwrap_or(0.9),
+            b: row.double(B).unwrap_or(0.4),
         }
+    }
+}
+
+/// What is known of a target's rows, and how much meaning counts for each type of query.
+#[derive(Default)]
+struct Known {
+    documents: Option<u64>,
+    average_length: Option<f64>,
+    similarity_deviation: Option<f64>,
+    profile: Vec<(String, f64)>,
+}
+
+impl Known {
+    fn of(name: Datum) -> Self {
+        let mut known = Self::default();
+        own_table::scan_for(c"search_statistics", c"search_statistics_pkey", name, |row| {
+            use statistics_column::*;
+            known.documents = row.big_int(DOCUMENTS).and_then(|n| u64::try_from(n).ok());
+            known.average_length = row.double(AVERAGE_LENGTH);
+            known.similarity_deviation = row.double(SIMILARITY_DEVIATION);
+        });
+        own_table::scan_for(c"search_profile", c"search_profile_pkey", name, |row| {
+            use profile_column::*;
+            known.profile.extend(row.text(QUERY_TYPE).zip(row.real(VECTOR_WEIGHT).map(f64::from)));
+        });
+        known
     }
 }
 
 impl Target {
     /// The target of this name; an error where it, its table or a column is not there.
-    pub fn find(connection: &Connection, name: &str) -> Self {
-        let (mut found, mut profile) = (None, Vec::new());
-        connection.each(ROW, &[Parameter::text(name)], |row| {
-            found.get_or_insert_with(|| Found::of(row));
-            profile.extend(row.text(14).zip(row.real(15).map(f64::from)));
-        });
+    ///
+    /// Its rows are read at each search. Three look-ups take a fifth of the time of one statement for them, and as they are
+    /// not kept, no change of them can be missed.
+    pub fn find(name: &str) -> Self {
+        let key = server_text::from_utf8(name);
+        let mut found = None;
+        own_table::scan_for(c"search_target", c"search_target_pkey", key, |row| found = Some(Found::of(row)));
         let Some(found) = found else {
             refuse(
                 PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
@@ -150,12 +197,12 @@ impl Target {
                 Some("Register the table with harca.register_search_target(name, relation), or see harca.search_target for what there is.".into()),
             )
         };
-        Self::checked(name, found, profile)
+        Self::checked(name, found, Known::of(key))
     }
 
     /// Checked at each search, although registering does: the owner of a table may write the row by hand, and tables
     /// change.
-    fn checked(name: &str, found: Found, profile: Vec<(String, f64)>) -> Self {
+    fn checked(name: &str, found: Found, known: Known) -> Self {
         let relation = found.relation;
         // Whoever drops or changes the table now has to wait, and is waited for before anything is looked up.
         catalog::lock(relation);
@@ -177,18 +224,16 @@ impl Target {
             );
         }
         let [id, document, embedding] = found.columns;
-        let id_type = column(relation, &table, &id, "id", &[]).kind;
+        let (Column { kind: id_type, .. }, _) = column(relation, &table, &id, "id", &[]);
         column(relation, &table, &document, "tsvector", &["tsvector"]);
-        // Behind a policy no index on the tsvector is used.
-        let marked = catalog::has_frequency_index(relation, &document) && !catalog::hides_rows(relation);
-        let embedded = column(relation, &table, &embedding, "embedding", &["vector", "halfvec"]);
+        let (embedded, kind) = column(relation, &table, &embedding, "embedding", &["vector", "halfvec"]);
         let distance = match found.distance.as_str() {
             "cosine" => Distance::Cosine,
             "l2" => Distance::L2,
             _ => Distance::InnerProduct,
         };
         let (embedding_type, schema) =
-            catalog::type_of(embedded.kind).map_or_else(Default::default, |kind| (kind.qualified_name, kind.schema));
+            kind.map_or_else(Default::default, |kind: Type| (kind.qualified_name, kind.schema));
         let [config, query_config] = found.configs.map(|config| configuration(&config));
         Self {
             name: name.into(),
@@ -197,7 +242,8 @@ impl Target {
             id: quote_ident(&id),
             document: quote_ident(&document),
             embedding: quote_ident(&embedding),
-            marked,
+            document_column: document,
+            marked: OnceCell::new(),
             text_column: found.text_column,
             id_type,
             config,
@@ -212,17 +258,25 @@ impl Target {
             vector_weight: found.vector_weight,
             k1: found.k1,
             b: found.b,
-            documents: found.documents,
-            average_length: found.average_length,
-            similarity_deviation: found.similarity_deviation,
-            profile,
+            documents: known.documents,
+            average_length: known.average_length,
+            similarity_deviation: known.similarity_deviation,
+            profile: known.profile,
         }
+    }
+
+    /// Whether an index over `harca.with_frequencies` finds its documents. A search that goes without GIN need not know.
+    pub fn marked(&self) -> bool {
+        // Behind a policy no index on the tsvector is used.
+        *self.marked.get_or_init(|| {
+            catalog::has_frequency_index(self.relation, &self.document_column) && !catalog::hides_rows(self.relation)
+        })
     }
 
     /// The document of a row `t` as SQL, as it is in the index.
     pub fn indexed(&self) -> String {
         let document = &self.document;
-        if self.marked { format!("harca.with_frequencies(t.{document})") } else { format!("t.{document}") }
+        if self.marked() { format!("harca.with_frequencies(t.{document})") } else { format!("t.{document}") }
     }
 
     /// The weight of the profile for a label.
@@ -231,8 +285,8 @@ impl Target {
     }
 }
 
-/// A column of one of these types, of any where none is given; an error for another.
-fn column(relation: Oid, table: &str, name: &str, role: &str, types: &[&str]) -> Column {
+/// A column of one of these types and what its type is, or a column of any type where none is given; an error for another.
+fn column(relation: Oid, table: &str, name: &str, role: &str, types: &[&str]) -> (Column, Option<Type>) {
     let Some(column) = catalog::column(relation, name) else {
         refuse(
             PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
@@ -241,12 +295,15 @@ fn column(relation: Oid, table: &str, name: &str, role: &str, types: &[&str]) ->
             Some(format!("Name the {role} column with {role}_column => '...' in harca.register_search_target.")),
         )
     };
+    if types.is_empty() {
+        return (column, None);
+    }
     // A type counts by what it is, not by its name alone: anybody can create a type called vector, with operators that
     // would run with the rights of whoever searches.
     let kind = catalog::type_of(column.kind);
     let known =
         kind.as_ref().is_some_and(|kind| types.contains(&kind.name.as_str()) && (kind.built_in || kind.of_vector));
-    if !known && !types.is_empty() {
+    if !known {
         refuse(
             PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             format!("column \"{name}\" of table {table} cannot be the {role} column"),
@@ -258,7 +315,7 @@ fn column(relation: Oid, table: &str, name: &str, role: &str, types: &[&str]) ->
             Some("Name a column of that type, or add one to the table.".into()),
         );
     }
-    column
+    (column, kind)
 }
 
 /// A text search configuration by its qualified name, as PostgreSQL reads it; its error where there is none.

@@ -1,0 +1,155 @@
+//! The rows of the extension's own tables, read as the server reads its catalogs: without a statement, and without a right of
+//! the caller's, so that it costs microseconds and works in parallel workers and on replicas.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::varlena;
+
+use super::server_text::to_utf8;
+
+/// What is in the schema of the extension under a name: a table, or one of their indexes.
+pub fn find(name: &CStr) -> Option<Oid> {
+    // SAFETY: catalog look-ups inside a transaction, of null-terminated names; both give 0 for what is not there.
+    let found = unsafe {
+        let schema = pg_sys::get_namespace_oid(c"harca".as_ptr(), true);
+        if schema == pg_sys::InvalidOid { schema } else { pg_sys::get_relname_relid(name.as_ptr(), schema) }
+    };
+    (found != pg_sys::InvalidOid).then_some(found)
+}
+
+/// A row that a scan is at. Columns count from 0, and whoever asks vouches for their types.
+pub struct Row<'a> {
+    values: &'a [Datum],
+    nulls: &'a [bool],
+}
+
+impl Row<'_> {
+    /// A value; none for null.
+    pub fn datum(&self, column: usize) -> Option<Datum> {
+        let null = self.nulls.get(column).copied().unwrap_or(true);
+        (!null).then(|| self.values[column])
+    }
+
+    /// A `text` or `json` value as UTF-8.
+    pub fn text(&self, column: usize) -> Option<String> {
+        let bytes = self.bytes(column)?;
+        Some(to_utf8(&bytes, usize::MAX).into_owned())
+    }
+
+    /// A `name` as UTF-8.
+    pub fn name(&self, column: usize) -> Option<String> {
+        // SAFETY: the caller vouches for the type, whose values end with a zero byte.
+        let name = unsafe { CStr::from_ptr(self.datum(column)?.cast_mut_ptr()) };
+        Some(to_utf8(name.to_bytes(), usize::MAX).into_owned())
+    }
+
+    /// An `oid`, or a type that is one.
+    pub fn oid(&self, column: usize) -> Option<Oid> {
+        self.datum(column).map(|datum| Oid::from(datum.value() as u32))
+    }
+
+    /// A `bigint`.
+    pub fn big_int(&self, column: usize) -> Option<i64> {
+        self.datum(column).map(|datum| datum.value() as i64)
+    }
+
+    /// A `real`.
+    pub fn real(&self, column: usize) -> Option<f32> {
+        self.datum(column).map(|datum| f32::from_bits(datum.value() as u32))
+    }
+
+    /// A `double precision`.
+    pub fn double(&self, column: usize) -> Option<f64> {
+        self.datum(column).map(|datum| f64::from_bits(datum.value() as u64))
+    }
+
+    /// The bytes of a value of a type of variable length.
+    pub fn bytes(&self, column: usize) -> Option<Vec<u8>> {
+        let datum = self.datum(column)?;
+        // SAFETY: the caller vouches for the type. A value that is compressed or out of line is fetched under the snapshot
+        // of the scan and freed again, as it may have the size of a model.
+        unsafe {
+            let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+            let plain = pg_sys::pg_detoast_datum_packed(stored);
+            let size = varlena::varsize_any_exhdr(plain);
+            let bytes = std::slice::from_raw_parts(varlena::vardata_any(plain).cast::<u8>(), size).to_vec();
+            if plain != stored {
+                pg_sys::pfree(plain.cast());
+            }
+            Some(bytes)
+        }
+    }
+}
+
+/// Shows the rows of a table, until `look` says that it has seen enough: the latest that are committed, and what the
+/// transaction itself has changed.
+pub fn scan(table: Oid, look: impl FnMut(&Row<'_>) -> bool) {
+    read(table, pg_sys::InvalidOid, std::ptr::null_mut(), &mut [], look);
+}
+
+/// Shows the rows of a table whose first column, a `text`, has a value, which must be a `text` as well: those that the
+/// statement sees that called the function. The index begins with that column.
+pub fn scan_for(table: &CStr, index: &CStr, value: Datum, mut look: impl FnMut(&Row<'_>)) {
+    let Some(table) = find(table) else { return };
+    let index = find(index).unwrap_or(pg_sys::InvalidOid);
+    let mut key = pg_sys::ScanKeyData::default();
+    // SAFETY: the key is ours, and equality of `text` what its function tells. A function runs under an active snapshot.
+    let snapshot = unsafe {
+        pg_sys::ScanKeyEntryInitialize(
+            &mut key,
+            0,
+            1,
+            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+            pg_sys::TEXTOID,
+            pg_sys::DEFAULT_COLLATION_OID,
+            pg_sys::F_TEXTEQ.into(),
+            value,
+        );
+        pg_sys::GetActiveSnapshot()
+    };
+    read(table, index, snapshot, &mut [key], |row| {
+        look(row);
+        false
+    });
+}
+
+/// Reads by an index, where there is one, and by a snapshot, where one is given.
+fn read(
+    table: Oid,
+    index: Oid,
+    snapshot: pg_sys::Snapshot,
+    keys: &mut [pg_sys::ScanKeyData],
+    mut look: impl FnMut(&Row<'_>) -> bool,
+) {
+    // SAFETY: as the server scans a catalog: the table stays locked while it is open, the snapshot is an active one or the
+    // latest, which the scan registers, and rows are valid until the next is asked for. After an error the transaction gives
+    // all of it back.
+    unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let descriptor = (*relation).rd_att;
+        let columns = usize::try_from((*descriptor).natts).unwrap_or(0);
+        let (mut values, mut nulls) = (vec![Datum::null(); columns], vec![true; columns]);
+        let rows = pg_sys::systable_beginscan(
+            relation,
+            index,
+            index != pg_sys::InvalidOid,
+            snapshot,
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext(rows);
+            if tuple.is_null() {
+                break;
+            }
+            pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+            if look(&Row { values: &values, nulls: &nulls }) {
+                break;
+            }
+        }
+        pg_sys::systable_endscan(rows);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+    }
+}
