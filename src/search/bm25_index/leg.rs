@@ -17,6 +17,11 @@ use super::choice::{self, Chosen};
 use super::plan;
 use super::words::{self, Reading};
 
+/// So many documents with a word of the query are few.
+const FEW: u64 = 1000;
+/// One row in so many is asked for beyond those that are needed.
+const TIES: usize = 5;
+
 /// The keyword leg of one search.
 pub struct IndexLeg {
     chosen: Chosen,
@@ -149,8 +154,7 @@ impl IndexLeg {
         if setting(c"plan_cache_mode").as_deref() == Some("force_custom_plan") {
             settings.set(c"plan_cache_mode", "auto");
         }
-        // One more tells whether it has the same score.
-        let rows = asked.scope.candidates.min(asked.enough().saturating_add(1));
+        let rows = asked.scope.candidates.min(asked.ready());
         let rows = match wanted {
             Wanted::Any if asked.scope.condition.is_empty() => rows,
             // A scan that has to go on begins anew, for twice as many.
@@ -215,6 +219,16 @@ impl Asked<'_> {
     /// How many rows each statement has to give. A phrase moves a row from its place in the index.
     fn enough(&self) -> usize {
         if self.terms.phrases.is_empty() { self.enough.max(1) } else { self.scope.candidates }
+    }
+
+    /// How many rows a scan is to have at hand. One more than enough tells whether it has the same score, and where it has,
+    /// others may have it as well: a scan that has to go on begins anew and takes as long again, which some more rows do not.
+    fn ready(&self) -> usize {
+        let enough = self.enough();
+        let documents: u64 = self.terms.words.iter().map(|word| word.documents).sum();
+        // Documents of a word that few have score much alike, and to find twice as many of them costs next to nothing.
+        let more = if documents <= FEW { enough } else { 1 + enough / TIES };
+        enough.saturating_add(more)
     }
 
     /// What the first statement asks for.
