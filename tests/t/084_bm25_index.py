@@ -127,6 +127,21 @@ COUNT = "SELECT hybrid_search_explain('growing', 'gadget') #>> '{legs,keyword,wo
 is_([session.psql(COUNT) for _ in range(3)], ["3"] * 3, "how many documents have a word")
 session.psql("INSERT INTO growing (id, content) SELECT i, 'a gadget of today' FROM generate_series(9001, 9003) AS i")
 is_(session.psql(COUNT), "6", "and how many after an INSERT")
+# What a session knows of words is what a new one finds out, also where the words of a query change in different ways.
+TOLD = "SELECT hybrid_search_explain('growing', 'gadget of the team')"
+for change in (
+    "SELECT 1",
+    "INSERT INTO growing (id, content) VALUES (9004, 'a gadget')",
+    "INSERT INTO growing (id, content) SELECT i, 'the team' FROM generate_series(9005, 9050) AS i",
+    "UPDATE growing SET content = 'a gadget of the team' WHERE id = 9004",
+    "DELETE FROM growing WHERE id > 9004; VACUUM growing",
+    "REINDEX TABLE growing",
+):
+    session.psql(change)
+    known, found = (json.loads(text) for text in (session.psql(TOLD), sql(TOLD)))
+    is_(known["legs"]["keyword"]["words"], found["legs"]["keyword"]["words"], f"{change}: the words")
+    bounds = [told["fusion"]["keyword_bound"] for told in (known, found)]
+    ok(abs(bounds[0] / bounds[1] - 1) < 1e-5, f"and their bound ({bounds})")
 session.close()
 
 # The option.

@@ -9,7 +9,8 @@
 //! - [`indexes`]: the indexes of a table on its text column, as the system catalogs have them.
 //! - [`engine`]: what an index has to give. [`pg_textsearch`]: what those of that extension give.
 //! - [`choice`]: which index a search takes, and why none.
-//! - [`words`]: the words of a query as the index reads them, and how many documents have each.
+//! - [`words`]: the words of a query as the index reads them, and how many documents have each, which a session keeps for as
+//!   long as the index scores accordingly.
 //! - [`kept_call`]: a function of the extension, with what it keeps for the session.
 //! - [`leg`]: the rows, best first. [`plan`]: whether they come out of the index.
 

@@ -1,11 +1,14 @@
 //! The words of a query as a BM25 index reads them, and how many documents have each, as the index has them.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
 
 use harca_core::search::bm25::Collection;
-use harca_core::search::index_weights::{Probe, Saturation, weights};
+use harca_core::search::index_weights::{Learned, Probe, Saturation, agree, weights};
 use harca_core::search::max_score::MaxScore;
 use harca_core::text::{phrase, segment};
+use lru::LruCache;
 use pgrx::pg_sys::Oid;
 
 use super::super::statements::Connection;
@@ -19,6 +22,14 @@ use crate::bridge::server_text;
 const LONGEST: usize = 8;
 /// Words of a document that is to tell of one of them.
 const MOST_PARTS: usize = 32;
+
+/// Indexes of whose words a session keeps something.
+const INDEXES_KEPT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+
+thread_local! {
+    /// What the indexes have told of words.
+    static LEARNED: RefCell<LruCache<Oid, Learned>> = RefCell::new(LruCache::new(INDEXES_KEPT));
+}
 
 /// A query as an index reads it.
 pub struct Reading {
@@ -93,8 +104,33 @@ pub fn terms(
     })
 }
 
-/// The weights of the words of a query.
+/// The weights of the words of a query: those that the session knows, if the index scores the query as these tell, else those
+/// that probes tell.
 fn known(chosen: &Chosen, config: Oid, reading: &Reading) -> (Vec<f64>, Saturation) {
+    let index = chosen.engine.index();
+    let words = || reading.words.iter().map(|(lexeme, _)| lexeme.as_slice());
+    let whole = Probe { parts: reading.words.iter().enumerate().map(|(n, (_, frequency))| (n, *frequency)).collect() };
+    let learned = LEARNED.with_borrow_mut(|learned| learned.get_mut(&index)?.weights(words()));
+    if let Some((weights, saturation)) = learned
+        && whole.length() <= MOST_PARTS as u32
+    {
+        let text = terms::server_bytes(&reading.text);
+        let trial = Trial { query: text.clone(), document: text, words: weights.len() };
+        let scores = chosen.engine.scores(&[trial]);
+        if scores.first().is_some_and(|score| agree(&weights, &whole, *score, saturation)) {
+            return (weights, saturation);
+        }
+    }
+    let (weights, saturation) = probed(chosen, config, reading);
+    LEARNED.with_borrow_mut(|learned| {
+        let learned = learned.get_or_insert_mut(index, || Learned::new(saturation));
+        learned.learn(words().zip(weights.iter().copied()), saturation);
+    });
+    (weights, saturation)
+}
+
+/// The weights of the words of a query, by a probe for each and one more.
+fn probed(chosen: &Chosen, config: Oid, reading: &Reading) -> (Vec<f64>, Saturation) {
     let (probes, texts) = probes(config, reading);
     let (long, singles) = long_document(config, &probes, &texts);
     let length = long.as_ref().map(|(_, length)| *length);

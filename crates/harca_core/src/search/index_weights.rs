@@ -10,8 +10,20 @@
 //! A [`Probe`] is a document that is its own query, so that occurrences and tf are the same. `slope` is k1 · b by the
 //! average length of the documents, which the index does not tell either: it follows from two probes of different
 //! [lengths](Saturation::measured).
+//!
+//! A probe for each word is a call of the index for each. What they have told is [kept](Learned), and one probe for all words
+//! of a query tells whether it still holds.
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
 
 use crate::search::bm25::Parameters;
+
+/// Words of an index whose weights are kept, some hundred bytes each.
+const WORDS_KEPT: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+/// By how large a part a score may differ from what the weights tell: an index computes in single precision.
+const TOLERANCE: f64 = 2e-6;
 
 /// How the score of a small document hangs on its weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,6 +89,50 @@ impl Probe {
             _ => None,
         }
     }
+}
+
+/// The weights of words that an index has told.
+///
+/// They change with every document that comes or goes, and nobody is told. But whoever asks for the words of a query can see
+/// whether the score of a document of all of them is what the weights make of it: a change that it does not show is none
+/// that a search could notice.
+#[derive(Debug)]
+pub struct Learned {
+    saturation: Saturation,
+    weights: LruCache<Box<[u8]>, f64>,
+}
+
+impl Learned {
+    /// Nothing but how scores hang on weights.
+    #[must_use]
+    pub fn new(saturation: Saturation) -> Self {
+        Self { saturation, weights: LruCache::new(WORDS_KEPT) }
+    }
+
+    /// Takes the weights of words, and how scores hang on them now.
+    pub fn learn<'w>(&mut self, words: impl IntoIterator<Item = (&'w [u8], f64)>, saturation: Saturation) {
+        self.saturation = saturation;
+        for (word, weight) in words {
+            self.weights.put(word.into(), weight);
+        }
+    }
+
+    /// The weights of words and how scores hang on them, if all of them are known.
+    pub fn weights<'w>(&mut self, words: impl IntoIterator<Item = &'w [u8]>) -> Option<(Vec<f64>, Saturation)> {
+        let weights: Option<Vec<f64>> = words.into_iter().map(|word| self.weights.get(word).copied()).collect();
+        weights.map(|weights| (weights, self.saturation))
+    }
+}
+
+/// Whether the score of a probe is what these weights of the terms make of it.
+#[must_use]
+pub fn agree(weights: &[f64], probe: &Probe, score: f64, saturation: Saturation) -> bool {
+    let length = probe.length();
+    let part = |(term, occurrences): &(usize, u32)| {
+        weights.get(*term).map_or(0.0, |weight| weight * saturation.factor(*occurrences, length))
+    };
+    let expected: f64 = probe.parts.iter().map(part).sum();
+    (score - expected).abs() <= TOLERANCE * expected
 }
 
 /// The weights of so many terms, from the scores of probes.
@@ -169,7 +225,46 @@ mod tests {
         assert_eq!(weights(1, &[(probe(&[(0, 1)]), 0.0)], saturation), [0.0]);
     }
 
+    #[test]
+    fn what_was_learned_is_known_by_word() {
+        let saturation = Saturation::measured(Parameters { k1: 0.9, b: 0.4 }, (1, 1.0), (2, 0.9));
+        let mut learned = Learned::new(saturation);
+        assert_eq!(learned.weights([b"one".as_slice()]), None);
+        learned.learn([(b"one".as_slice(), 1.0), (b"two".as_slice(), 2.0)], saturation);
+        assert_eq!(learned.weights([b"two".as_slice(), b"one"]), Some((vec![2.0, 1.0], saturation)));
+        assert_eq!(learned.weights([b"two".as_slice(), b"three"]), None);
+        learned.learn([(b"one".as_slice(), 3.0)], saturation);
+        assert_eq!(learned.weights([b"one".as_slice()]), Some((vec![3.0], saturation)));
+    }
+
     proptest! {
+        #[test]
+        fn a_change_shows_in_the_score_of_all_words(
+            counts in prop::collection::vec(1u64..5_000, 1..12),
+            changed in any::<prop::sample::Index>(),
+            b in 0.0f64..=1.0,
+            average in 20.0f64..500.0,
+        ) {
+            let collection = Collection { documents: 300_000, average_length: None };
+            let parameters = Parameters { k1: 0.9, b };
+            let mut truth: Vec<f64> = counts.iter().map(|count| collection.weight(*count)).collect();
+            let single = |term| probe(&[(term, 1)]);
+            let ask = |truth: &[f64], probe: &Probe| score(truth, probe, parameters, average);
+            let whole = Probe { parts: (0..truth.len()).map(|term| (term, 1)).collect() };
+            let scored: Vec<_> = (0..truth.len()).map(|term| (single(term), ask(&truth, &single(term)))).collect();
+            // A query of one word is measured beside a word that nobody has.
+            let mut padded = truth.clone();
+            padded.push(0.0);
+            let long = Probe { parts: (0..padded.len()).map(|term| (term, 1)).collect() };
+            let short = scored.iter().map(|(_, score)| score).sum();
+            let saturation = Saturation::measured(parameters, (1, short), (long.length(), ask(&padded, &long)));
+            let found = weights(truth.len(), &scored, saturation);
+            prop_assert!(agree(&found, &whole, ask(&truth, &whole), saturation));
+            let term = changed.index(truth.len());
+            truth[term] = collection.weight(counts[term] + 1);
+            prop_assert!(!agree(&found, &whole, ask(&truth, &whole), saturation) || truth.len() > 1 && counts[term] > 500);
+        }
+
         #[test]
         fn weights_and_counts_come_back(
             counts in prop::collection::vec(1u64..100_000, 1..6),
