@@ -6,13 +6,13 @@ use pgrx::pg_sys::Oid;
 use super::super::local_settings::LocalSettings;
 
 /// A document that an index is to score for a query, both in the server's encoding.
-pub struct Trial {
+pub struct Trial<'a> {
     /// The query.
     pub query: Vec<u8>,
     /// The document, which need not be in the table.
     pub document: Vec<u8>,
-    /// Words of the query.
-    pub words: usize,
+    /// Words of the query that are in the document.
+    pub words: Vec<&'a [u8]>,
 }
 
 /// An index that fits a search.
@@ -50,5 +50,5 @@ pub trait Engine {
     fn prepare(&self, settings: &LocalSettings, rows: usize);
 
     /// What the index scores documents that it is shown, in their order.
-    fn scores(&self, trials: &[Trial]) -> Vec<f64>;
+    fn scores(&self, trials: &[Trial<'_>]) -> Vec<f64>;
 }

@@ -45,33 +45,23 @@ thread_local! {
     static KNOWN: Cell<Option<Extension>> = const { Cell::new(None) };
     /// The function that scores: as long as an index has the same documents, it need not look a word up again.
     static SCORING: Cell<Option<KeptCall>> = const { Cell::new(None) };
-    /// The queries whose words it keeps the weights of. Never dropped: it lasts as long as the session.
-    static SCORED: ManuallyDrop<RefCell<Scored>> = ManuallyDrop::new(RefCell::new(Scored::default()));
+    /// The words that it keeps the weights of, as hashes of each with the index. Never dropped: it lasts as long as the
+    /// session.
+    static SCORED: ManuallyDrop<RefCell<HashSet<u64>>> = ManuallyDrop::new(RefCell::new(HashSet::new()));
 }
 
-#[derive(Default)]
-struct Scored {
-    /// Hashes of queries, each with the index.
-    queries: HashSet<u64>,
-    /// Words of all of them.
-    words: usize,
-}
-
-impl Scored {
-    /// Takes a query down; false where its words would be too many with the others, which are then forgotten.
-    fn has_room(&mut self, index: Oid, trial: &Trial) -> bool {
-        let query = BuildHasherDefault::<DefaultHasher>::new().hash_one((index, &trial.query));
-        if self.queries.contains(&query) {
-            return true;
-        }
-        let fits = self.words + trial.words <= WORDS_KEPT;
-        if !fits {
-            *self = Self::default();
-        }
-        self.words += trial.words;
-        self.queries.insert(query);
-        fits
+/// Takes the words of a trial down; false where they would be too many with the others, which are then forgotten.
+fn has_room(scored: &mut HashSet<u64>, index: Oid, trial: &Trial<'_>) -> bool {
+    let hasher = BuildHasherDefault::<DefaultHasher>::new();
+    // It keeps the beginning of a long word, does not find it again, and keeps it once more.
+    let again = |word: &[u8]| if word.len() < pg_sys::NAMEDATALEN as usize { 0 } else { scored.len() };
+    let words: HashSet<u64> = trial.words.iter().map(|word| hasher.hash_one((index, again(word), word))).collect();
+    let fits = scored.union(&words).count() <= WORDS_KEPT;
+    if !fits {
+        scored.clear();
     }
+    scored.extend(words);
+    fits
 }
 
 /// An index of the extension.
@@ -168,11 +158,11 @@ impl Engine for PgTextsearch {
         }
     }
 
-    fn scores(&self, trials: &[Trial]) -> Vec<f64> {
+    fn scores(&self, trials: &[Trial<'_>]) -> Vec<f64> {
         let name = server_text::from_utf8(&self.name);
         let mut call = SCORING.get().unwrap_or_else(|| KeptCall::new(self.scoring));
-        let mut score = |trial: &Trial| {
-            let room = SCORED.with(|scored| scored.borrow_mut().has_room(self.index, trial));
+        let mut score = |trial: &Trial<'_>| {
+            let room = SCORED.with(|scored| has_room(&mut scored.borrow_mut(), self.index, trial));
             if !room || call.is_stale(self.scoring) {
                 call.forget(self.scoring);
             }

@@ -56,6 +56,11 @@ impl Reading {
         let words = terms::words(target.config, &text);
         (!words.is_empty()).then(|| Self { text: text.into_owned(), words })
     }
+
+    /// The lexemes of a probe.
+    fn words_of(&self, probe: &Probe) -> impl Iterator<Item = &[u8]> {
+        probe.parts.iter().filter_map(|(term, _)| self.words.get(*term)).map(|(lexeme, _)| lexeme.as_slice())
+    }
 }
 
 /// The terms of a query, by what an index knows of them.
@@ -115,7 +120,7 @@ fn known(chosen: &Chosen, config: Oid, reading: &Reading) -> (Vec<f64>, Saturati
         && whole.length() <= MOST_PARTS as u32
     {
         let text = terms::server_bytes(&reading.text);
-        let trial = Trial { query: text.clone(), document: text, words: weights.len() };
+        let trial = Trial { query: text.clone(), document: text, words: words().collect() };
         let scores = chosen.engine.scores(&[trial]);
         if scores.first().is_some_and(|score| agree(&weights, &whole, *score, saturation)) {
             return (weights, saturation);
@@ -132,11 +137,12 @@ fn known(chosen: &Chosen, config: Oid, reading: &Reading) -> (Vec<f64>, Saturati
 /// The weights of the words of a query, by a probe for each and one more.
 fn probed(chosen: &Chosen, config: Oid, reading: &Reading) -> (Vec<f64>, Saturation) {
     let (probes, texts) = probes(config, reading);
-    let (long, singles) = long_document(config, &probes, &texts);
+    let (long, singles) = long_document(config, reading, &probes, &texts);
     let length = long.as_ref().map(|(_, length)| *length);
     let own = texts.into_iter().zip(&probes);
-    let mut trials: Vec<Trial> =
-        own.map(|(text, probe)| Trial { query: text.clone(), document: text, words: probe.parts.len() }).collect();
+    let mut trials: Vec<Trial<'_>> = own
+        .map(|(text, probe)| Trial { query: text.clone(), document: text, words: reading.words_of(probe).collect() })
+        .collect();
     trials.extend(long.map(|(trial, _)| trial));
     let scores = chosen.engine.scores(&trials);
     let single = singles.iter().filter_map(|n| scores.get(*n)).sum();
@@ -177,7 +183,12 @@ fn probe(config: Oid, reading: &Reading, text: &str) -> Option<Probe> {
 
 /// A document of several words, with its length, and the probes of which it is made; one of a single word gets another one
 /// that the query does not have.
-fn long_document(config: Oid, probes: &[Probe], texts: &[Vec<u8>]) -> (Option<(Trial, u32)>, Vec<usize>) {
+fn long_document<'a>(
+    config: Oid,
+    reading: &'a Reading,
+    probes: &[Probe],
+    texts: &[Vec<u8>],
+) -> (Option<(Trial<'a>, u32)>, Vec<usize>) {
     let mut singles: Vec<usize> = (0..probes.len()).filter(|n| probes[*n].single().is_some()).collect();
     singles.truncate(LONGEST);
     let query = singles.iter().map(|n| &texts[*n][..]).collect::<Vec<_>>().join(&b' ');
@@ -188,7 +199,8 @@ fn long_document(config: Oid, probes: &[Probe], texts: &[Vec<u8>]) -> (Option<(T
         let document = [&query[..], more].concat();
         let words = terms::words(config, &server_text::to_utf8(&document, usize::MAX));
         let apart = words.len() > 1 && words.iter().all(|(_, n)| *n == 1);
-        apart.then(|| (Trial { query: query.clone(), document, words: singles.len() }, words.len() as u32))
+        let asked = || singles.iter().flat_map(|n| reading.words_of(&probes[*n])).collect();
+        apart.then(|| (Trial { query: query.clone(), document, words: asked() }, words.len() as u32))
     };
     let found = if singles.len() > 1 { with(b"") } else { with(b" x").or_else(|| with(b" 0")) };
     (found, singles)
