@@ -115,7 +115,7 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
         "options": serde_json::from_str::<Value>(&options.to_json()).unwrap_or_default(),
         "fusion": {
             "method": options.fusion.name(),
-            "similarity_deviation": target.similarity_deviation.map(number),
+            "similarity_deviation": target.statistics().similarity_deviation.map(number),
             "keyword_bound": outcome.terms.as_ref().map(|terms| number(terms.bound)),
         },
         "legs": legs,

@@ -305,7 +305,9 @@ impl Outcome {
             Ranking::Bm25 => self.terms.as_ref().map(|terms| terms.bound),
             Ranking::TsRankCd => None,
         };
-        options.fusion.method(search.target.similarity_deviation, bound)
+        // Similarities have no scale where there are none.
+        let deviation = if self.vector.is_empty() { None } else { search.target.statistics().similarity_deviation };
+        options.fusion.method(deviation, bound)
     }
 
     /// Takes what a pass of the keyword leg has found.

@@ -86,12 +86,8 @@ pub struct Target {
     pub k1: f64,
     /// Likewise.
     pub b: f64,
-    /// What is known of its rows; all none before the first refresh.
-    pub documents: Option<u64>,
-    /// Words of a document.
-    pub average_length: Option<f64>,
-    /// Standard deviation of the similarity of two rows.
-    pub similarity_deviation: Option<f64>,
+    /// What is known of its rows, once somebody has asked.
+    statistics: OnceCell<Statistics>,
     /// The weights of the profile, by label.
     pub profile: Vec<(String, f64)>,
 }
@@ -154,37 +150,46 @@ impl Found {
     }
 }
 
-/// What is known of a target's rows, and how much meaning counts for each type of query.
-#[derive(Default)]
-struct Known {
-    documents: Option<u64>,
-    average_length: Option<f64>,
-    similarity_deviation: Option<f64>,
-    profile: Vec<(String, f64)>,
+/// What is known of a target's rows; all none before the first refresh.
+#[derive(Clone, Copy, Default)]
+pub struct Statistics {
+    /// How many have a `tsvector`.
+    pub documents: Option<u64>,
+    /// Words of a document.
+    pub average_length: Option<f64>,
+    /// Standard deviation of the similarity of two rows.
+    pub similarity_deviation: Option<f64>,
 }
 
-impl Known {
-    fn of(name: Datum) -> Self {
-        let mut known = Self::default();
+impl Statistics {
+    fn of(target: &str) -> Self {
+        use statistics_column::*;
+        let mut found = Self::default();
+        let name = server_text::from_utf8(target);
         own_table::scan_for(c"search_statistics", c"search_statistics_pkey", name, |row| {
-            use statistics_column::*;
-            known.documents = row.big_int(DOCUMENTS).and_then(|n| u64::try_from(n).ok());
-            known.average_length = row.double(AVERAGE_LENGTH);
-            known.similarity_deviation = row.double(SIMILARITY_DEVIATION);
+            found.documents = row.big_int(DOCUMENTS).and_then(|n| u64::try_from(n).ok());
+            found.average_length = row.double(AVERAGE_LENGTH);
+            found.similarity_deviation = row.double(SIMILARITY_DEVIATION);
         });
-        own_table::scan_for(c"search_profile", c"search_profile_pkey", name, |row| {
-            use profile_column::*;
-            known.profile.extend(row.text(QUERY_TYPE).zip(row.real(VECTOR_WEIGHT).map(f64::from)));
-        });
-        known
+        found
     }
+}
+
+/// The weights of the profile of a target, by label.
+fn profile(name: Datum) -> Vec<(String, f64)> {
+    use profile_column::*;
+    let mut found = Vec::new();
+    own_table::scan_for(c"search_profile", c"search_profile_pkey", name, |row| {
+        found.extend(row.text(QUERY_TYPE).zip(row.real(VECTOR_WEIGHT).map(f64::from)));
+    });
+    found
 }
 
 impl Target {
     /// The target of this name; an error where it, its table or a column is not there.
     ///
-    /// Its rows are read at each search. Three look-ups take a fifth of the time of one statement for them, and as they are
-    /// not kept, no change of them can be missed.
+    /// Its rows are read at each search. A look-up of each takes a fraction of the time of one statement for all, and as they
+    /// are not kept, no change of them can be missed.
     pub fn find(name: &str) -> Self {
         let key = server_text::from_utf8(name);
         let mut found = None;
@@ -197,12 +202,12 @@ impl Target {
                 Some("Register the table with harca.register_search_target(name, relation), or see harca.search_target for what there is.".into()),
             )
         };
-        Self::checked(name, found, Known::of(key))
+        Self::checked(name, found, profile(key))
     }
 
     /// Checked at each search, although registering does: the owner of a table may write the row by hand, and tables
     /// change.
-    fn checked(name: &str, found: Found, known: Known) -> Self {
+    fn checked(name: &str, found: Found, profile: Vec<(String, f64)>) -> Self {
         let relation = found.relation;
         // Whoever drops or changes the table now has to wait, and is waited for before anything is looked up.
         catalog::lock(relation);
@@ -258,10 +263,8 @@ impl Target {
             vector_weight: found.vector_weight,
             k1: found.k1,
             b: found.b,
-            documents: known.documents,
-            average_length: known.average_length,
-            similarity_deviation: known.similarity_deviation,
-            profile: known.profile,
+            statistics: OnceCell::new(),
+            profile,
         }
     }
 
@@ -271,6 +274,11 @@ impl Target {
         *self.marked.get_or_init(|| {
             catalog::has_frequency_index(self.relation, &self.document_column) && !catalog::hides_rows(self.relation)
         })
+    }
+
+    /// What is known of its rows. A search by words on a BM25 index, which has statistics of its own, need not know.
+    pub fn statistics(&self) -> Statistics {
+        *self.statistics.get_or_init(|| Statistics::of(&self.name))
     }
 
     /// The document of a row `t` as SQL, as it is in the index.

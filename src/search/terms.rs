@@ -103,7 +103,7 @@ impl Terms {
         }
         let unknown: Vec<usize> = (0..counts.len()).filter(|n| counts[*n].is_none()).collect();
         let queries: Vec<Datum> = unknown.iter().map(|n| tsquery(&quoted_lexeme(&found[*n].0))).collect();
-        let mut total = target.documents.unwrap_or(0);
+        let mut total = target.statistics().documents.unwrap_or(0);
         if !queries.is_empty() {
             let (documents, seen) = count_documents(connection, target, hidden, &queries);
             unknown.iter().zip(documents).for_each(|(n, documents)| counts[*n] = Some(documents));
@@ -116,7 +116,7 @@ impl Terms {
         let counts: Vec<u64> = counts.into_iter().map(Option::unwrap_or_default).collect();
         let total = total.max(counts.iter().copied().max().unwrap_or(0));
 
-        let collection = Collection { documents: total, average_length: target.average_length };
+        let collection = Collection { documents: total, average_length: target.statistics().average_length };
         let words: Vec<Word> = found
             .into_iter()
             .zip(counts)
