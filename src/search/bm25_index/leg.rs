@@ -17,8 +17,6 @@ use super::choice::{self, Chosen};
 use super::plan;
 use super::words::{self, Reading};
 
-/// So many documents with a word of the query are few.
-const FEW: u64 = 1000;
 /// One row in so many is asked for beyond those that are needed.
 const TIES: usize = 5;
 
@@ -225,10 +223,7 @@ impl Asked<'_> {
     /// others may have it as well: a scan that has to go on begins anew and takes as long again, which some more rows do not.
     fn ready(&self) -> usize {
         let enough = self.enough();
-        let documents: u64 = self.terms.words.iter().map(|word| word.documents).sum();
-        // Documents of a word that few have score much alike, and to find twice as many of them costs next to nothing.
-        let more = if documents <= FEW { enough } else { 1 + enough / TIES };
-        enough.saturating_add(more)
+        enough.saturating_add(1 + enough / TIES)
     }
 
     /// What the first statement asks for.
