@@ -1,7 +1,7 @@
 """The benchmark of pg_harca: one run, one machine, answers checked.
 
     tests/bench/run [--quick] [--only rows,miss,...] [--skip plpython,...] [--most-rows N] [--pg-config PATH]
-                    [--out FOLDER]
+                    [--search-pg-config PATH] [--out FOLDER]
 
 rows        hits: scans beside md5() and an empty function
 miss        new queries: the extension, the plain Rust loop, PL/Python
@@ -14,9 +14,10 @@ overhead    what the statistics cost
 search      hybrid_search over growing tables, beside SQL written by hand and pg_textsearch: warm, first calls, memory, clients
 
 It writes BENCHMARKS.md, benchmarks.json and plots/ into the folder, docs/ by default. The server is Debian's PostgreSQL 15,
-which has PL/Python, else the embedded 18. A missed bound is no failure: the exit code tells whether all could be measured
-and every answer was right. --skip plpython leaves PL/Python out, --skip plots the plots, --most-rows larger tables of the
-searches.
+which has PL/Python, else the embedded 18;
+--search-pg-config names another one for the searches, such as one that has pg_textsearch, which 15 cannot have. A missed bound
+is no failure: the exit code tells whether all could be measured and every answer was right. --skip plpython leaves PL/Python
+out, --skip plots the plots, --most-rows larger tables of the searches.
 """
 
 import argparse
@@ -89,12 +90,13 @@ class WrongAnswer(Exception):
 class Bench:
     """What every subject works with."""
 
-    def __init__(self, pg_config, sizes, report, with_plpython):
+    def __init__(self, pg_config, search_pg_config, sizes, report, with_plpython):
         self.sizes = sizes
         self.report = report
         self.queries = queries.Queries()
         self.loop = Loop()
         self.servers = Servers(pg_config)
+        self.search_servers = Servers(search_pg_config, "other-") if search_pg_config != pg_config else self.servers
         self.features = Features(self.servers.preloaded())
         self.costs = {}
         self.plpython, self.why_no_plpython = None, "not run"
@@ -104,6 +106,11 @@ class Bench:
             except OSError as reason:
                 self.why_no_plpython = f"not available: {reason}"
                 report.notice(f"PL/Python: not available, as {reason}.")
+
+    def remove_servers(self):
+        """Stops and deletes all of them."""
+        for servers in {self.servers, self.search_servers}:
+            servers.remove()
 
     describe = staticmethod(queries.describe)
 
@@ -127,6 +134,7 @@ def main():
     parser.add_argument("--skip", default="", help="subjects, plpython or plots to leave out, comma-separated")
     parser.add_argument("--most-rows", type=int, help="leaves out larger tables of the searches")
     parser.add_argument("--pg-config", help="the server to measure")
+    parser.add_argument("--search-pg-config", help="the server to measure searches on, where that is another one")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where the report goes")
     chosen = parser.parse_args()
     skip = set(filter(None, chosen.skip.split(",")))
@@ -142,11 +150,16 @@ def main():
         sizes.tables = tuple(rows for rows in sizes.tables if rows <= chosen.most_rows) or sizes.tables[:1]
     started = time.monotonic()
     pg_config = str(Path(chosen.pg_config).resolve()) if chosen.pg_config else _server()
-    subprocess.run([ROOT / "scripts/install.sh", pg_config], stdin=subprocess.DEVNULL, check=True)
+    search_pg_config = str(Path(chosen.search_pg_config).resolve()) if chosen.search_pg_config else pg_config
+    for each in dict.fromkeys([pg_config, search_pg_config]):
+        subprocess.run([ROOT / "scripts/install.sh", each], stdin=subprocess.DEVNULL, check=True)
     report = Report(about={})
-    bench = Bench(pg_config, sizes, report, "plpython" not in skip)
+    bench = Bench(pg_config, search_pg_config, sizes, report, "plpython" not in skip)
     with connect(bench.servers.preloaded()) as connection:
         report.about |= machine.describe(connection)
+    if bench.search_servers is not bench.servers:
+        with connect(bench.search_servers.preloaded()) as connection:
+            report.about["Searches"] = f"on {machine.server(connection)}"
     report.about["Command"] = "`make bench`" + (f" with {_arguments(chosen)}" if _arguments(chosen) else "")
     if chosen.quick:
         report.notice("A quick run: it shows that everything works, and its figures say nothing.")
@@ -161,7 +174,7 @@ def main():
     except WrongAnswer as wrong:
         fail(f"a wrong answer, so no figures: {wrong}")
     finally:
-        bench.servers.remove()
+        bench.remove_servers()
     if bench.costs:
         costs = {name: cost for name, cost in sorted(bench.costs.items(), key=lambda item: item[1]) if cost > 0}
         report.plot("calls", "One call, net of the scan", "log", "µs", costs)
@@ -174,7 +187,8 @@ def _arguments(chosen):
     """The arguments that change what is measured; a server is named by its version, not by its place."""
     shown = ["--quick"] * chosen.quick + [f"--only {chosen.only}"] * bool(chosen.only) + [f"--skip {chosen.skip}"] * bool(chosen.skip)
     shown += [f"--most-rows {chosen.most_rows}"] * bool(chosen.most_rows)
-    return " ".join(f"`{argument}`" for argument in shown + ["--pg-config"] * bool(chosen.pg_config))
+    shown += ["--pg-config"] * bool(chosen.pg_config) + ["--search-pg-config"] * bool(chosen.search_pg_config)
+    return " ".join(f"`{argument}`" for argument in shown)
 
 
 def _server():

@@ -17,15 +17,19 @@ def describe(connection):
     runtime = connection.value("SELECT runtime_version FROM harca.backend_status()")
     runtime = f"ONNX Runtime {runtime}" if runtime else "without ONNX Runtime"
     extension = connection.value("SELECT extversion FROM pg_extension WHERE extname = 'pg_harca'")
-    server = connection.value("SELECT split_part(version(), ' on ', 1)")
     compiler = subprocess.run(["rustc", "--version"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     return {
         "Machine": f"{_processor()}, {os.cpu_count()} cores, {int(memory.group(1)) / 2**20:.0f} GB of memory",
         "System": f"{_system()}, Linux {platform.release().split('-')[0]}",
-        "Versions": f"pg_harca {extension}, model {model}, {server}, {runtime}, "
+        "Versions": f"pg_harca {extension}, model {model}, {server(connection)}, {runtime}, "
         f"rustc {compiler[1] if len(compiler) > 1 else 'unknown'}",
         "Date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
     }
+
+
+def server(connection):
+    """Name and version of a server."""
+    return connection.value("SELECT split_part(version(), ' on ', 1)")
 
 
 def _processor():

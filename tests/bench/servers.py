@@ -33,10 +33,14 @@ CREATE FUNCTION bench.empty(text) RETURNS integer LANGUAGE internal STABLE STRIC
 
 
 class Servers:
-    """Starts a server when it is first asked for; all are removed when the process ends."""
+    """Starts a server when it is first asked for; all are removed when the process ends.
 
-    def __init__(self, pg_config):
+    Those of another installation at the same time need a label of their own.
+    """
+
+    def __init__(self, pg_config, label=""):
         self.pg_config = str(pg_config)
+        self._label = label
         self._running = {}
 
     def get(self, name, **settings):
@@ -44,7 +48,7 @@ class Servers:
         if name not in self._running:
             own = {key.replace("__", "."): str(value) for key, value in settings.items()}
             # The test driver sweeps folders of this form when their process is gone.
-            server = Server(f"test-{name}-{os.getpid()}", self.pg_config, {**SETTINGS, **own})
+            server = Server(f"test-{self._label}{name}-{os.getpid()}", self.pg_config, {**SETTINGS, **own})
             server.start()
             server.psql(f"CREATE DATABASE {DATABASE}")
             server.psql(PREPARE, DATABASE)

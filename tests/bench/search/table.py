@@ -80,9 +80,9 @@ WHERE d.id IN ({ids})
 
 def server(bench):
     """The server for searches, and whether it has pg_textsearch."""
-    available = bench.servers.preloaded().psql(f"SELECT count(*) FROM pg_available_extensions WHERE name = '{PEER}'") == "1"
+    available = bench.search_servers.preloaded().psql(f"SELECT count(*) FROM pg_available_extensions WHERE name = '{PEER}'") == "1"
     libraries = PRELOAD["shared_preload_libraries"] + f", {PEER}" * available
-    started = bench.servers.get("search", shared_preload_libraries=libraries, **SETTINGS)
+    started = bench.search_servers.get("search", shared_preload_libraries=libraries, **SETTINGS)
     if available:
         started.psql(f"CREATE EXTENSION IF NOT EXISTS {PEER}", DATABASE)
     return started, available
