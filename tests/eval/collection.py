@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import dataclass
 
 # Queries that stand for a collection; of more, these many are drawn.
@@ -16,6 +17,12 @@ class Collection:
     documents: list
     queries: list
     judgements: dict
+
+    @property
+    def japanese(self):
+        """Whether most of its first documents have hiragana, which no other language is written in."""
+        texts = [text for _, text in self.documents[:100]]
+        return 2 * sum(re.search("[ぁ-ん]", text) is not None for text in texts) > len(texts)
 
 
 def read(folder):

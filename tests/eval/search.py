@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from harness import Server, copy
 from harness.wire import Connection
 
-from .embedding import DIMENSIONS
-
 DATABASE = "harca_eval"
 SETTINGS = {
     "shared_preload_libraries": "pg_harca",
@@ -54,7 +52,7 @@ class Engine:
             CREATE TABLE document (
                 id text PRIMARY KEY,
                 content text NOT NULL,
-                embedding vector({DIMENSIONS}) NOT NULL,
+                embedding vector({len(embeddings[0])}) NOT NULL,
                 tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED
             )""")
         self._copy("document (id, content, embedding)", ((id_, text, vector_literal(v)) for (id_, text), v in zip(documents, embeddings)))
@@ -73,14 +71,13 @@ class Engine:
     def search(self, **options):
         """The ids that hybrid_search gives with these options, and the seconds that a query takes.
 
-        Every query is asked once before, so that the time is that of a server at work.
+        The legs have been asked for before, so that the time is that of a server at work.
         """
         sql = (
             "SELECT q.place, array_to_json(array_agg(h.id ORDER BY h.place)) FROM query AS q LEFT JOIN LATERAL ("
             f" SELECT s.id, row_number() OVER () AS place FROM hybrid_search('document', q.content, q.embedding, {CANDIDATES},"
             f" options => '{json.dumps(options)}') AS s) AS h ON true GROUP BY q.place ORDER BY q.place"
         )
-        self.connection.query(sql)
         started = time.perf_counter()
         rows = self.connection.query(sql)
         return [[id_ for id_ in json.loads(ids) if id_ is not None] for _, ids in rows], (time.perf_counter() - started) / len(rows)

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 from . import measures
 
-# Every fixed weight of the vector leg.
+# Every fixed weight of the vector leg, and where the one is that people begin with.
 ALPHAS = [round(0.05 * step, 2) for step in range(21)]
+HALF = ALPHAS.index(0.5)
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Scores:
 class Outcome:
     """What all ways make of the queries of a collection.
 
-    ways: name → Scores. plain and auto: a Scores for each of ALPHAS, by the plain recipe and by the scales of the
+    ways: name → Scores. plain and fixed: a Scores for each of ALPHAS, by the plain recipe and by the scales of the
     extension. keyword_found: the share of the queries for which the keyword leg found something.
     """
 
@@ -66,7 +67,6 @@ def compare(engine, collection, query_embeddings):
         "dense": judge([[id_ for id_, _ in leg.vector] for leg in legs]),
         "RRF 60": judge(by_rank),
         "auto": judge(*engine.search()),
-        "plain fixed weight": judge(*engine.search(vector_weight=0.5, fusion="minmax")),
     }
     return outcome
 
