@@ -215,7 +215,9 @@ impl Terms {
 fn max_score(target: &Target, words: &[Word], phrases: &[Phrase], scorer: &Scorer, collection: Collection) -> MaxScore {
     // A word that is too long for its marks is not told apart by frequency, and a rare one need not be.
     let by_frequency = |word: &Word| {
-        target.marked() && word.documents > FEW_DOCUMENTS && frequency_marks::mark(&word.lexeme, THRESHOLDS[0]).is_some()
+        target.marked()
+            && word.documents > FEW_DOCUMENTS
+            && frequency_marks::mark(&word.lexeme, THRESHOLDS[0]).is_some()
     };
     let terms = |shortest: u64| -> Vec<Term> {
         let term = |word: &Word| {
