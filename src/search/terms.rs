@@ -213,32 +213,32 @@ impl Terms {
 
 /// The bounds of documents by what the index tells of them.
 fn max_score(target: &Target, words: &[Word], phrases: &[Phrase], scorer: &Scorer, collection: Collection) -> MaxScore {
+    let marked = target.marked();
     // A word that is too long for its marks is not told apart by frequency, and a rare one need not be.
-    let by_frequency = |word: &Word| {
-        target.marked()
-            && word.documents > FEW_DOCUMENTS
-            && frequency_marks::mark(&word.lexeme, THRESHOLDS[0]).is_some()
-    };
+    let has_marks = |word: &Word| frequency_marks::mark(&word.lexeme, THRESHOLDS[0]).is_some();
+    let by_frequency: Vec<bool> =
+        words.iter().map(|word| marked && word.documents > FEW_DOCUMENTS && has_marks(word)).collect();
     let terms = |shortest: u64| -> Vec<Term> {
-        let term = |word: &Word| {
+        let term = |(word, by_frequency): (&Word, &bool)| {
             let most = |frequency| scorer.most(&word.lexeme, frequency, shortest);
-            match by_frequency(word) {
+            match by_frequency {
                 true => Term::by_frequency(most, word.documents),
                 false => Term::new(most(None), word.documents),
             }
         };
         let phrases = phrases.iter().map(|phrase| Term::new(phrase.weight, phrase.documents));
-        words.iter().map(term).chain(phrases).collect()
+        words.iter().zip(&by_frequency).map(term).chain(phrases).collect()
     };
-    let documents: u64 = words.iter().map(|word| word.documents).sum();
     let any = terms(1);
-    let lengths = match collection.average_length {
-        Some(average) if target.marked() && documents > MANY_DOCUMENTS => {
-            Lengths::around(average, MaxScore::most_classes(any.iter().map(|term| term.levels.len())))
+    let documents: u64 = words.iter().map(|word| word.documents).sum();
+    match collection.average_length {
+        Some(average) if marked && documents > MANY_DOCUMENTS => {
+            let most = MaxScore::most_classes(any.iter().map(|term| term.levels.len()));
+            let classes = Lengths::around(average, most).into_iter().map(|lengths| (lengths, terms(lengths.shortest)));
+            MaxScore::by_length(classes, collection.documents)
         }
-        _ => vec![Lengths::ALL],
-    };
-    MaxScore::by_length(lengths.into_iter().map(|lengths| (lengths, terms(lengths.shortest))), collection.documents)
+        _ => MaxScore::new(any, collection.documents),
+    }
 }
 
 pub(super) fn scorer(words: &[Word], collection: Collection, parameters: Parameters) -> Option<Scorer> {

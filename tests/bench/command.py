@@ -14,10 +14,9 @@ overhead    what the statistics cost
 search      hybrid_search over growing tables, beside SQL written by hand and pg_textsearch: warm, first calls, memory, clients
 
 It writes BENCHMARKS.md, benchmarks.json and plots/ into the folder, docs/ by default. The server is Debian's PostgreSQL 15,
-which has PL/Python, else the embedded 18;
---search-pg-config names another one for the searches, such as one that has pg_textsearch, which 15 cannot have. A missed bound
-is no failure: the exit code tells whether all could be measured and every answer was right. --skip plpython leaves PL/Python
-out, --skip plots the plots, --most-rows larger tables of the searches.
+which has PL/Python, else the embedded 18; --search-pg-config names another one for the searches, such as one that has
+pg_textsearch, which 15 cannot have. A missed bound is no failure: the exit code tells whether all could be measured and every
+answer was right. --skip plpython leaves PL/Python out, --skip plots the plots, --most-rows larger tables of the searches.
 """
 
 import argparse

@@ -302,7 +302,7 @@ impl MaxScore {
         let mut ways: Vec<(Option<usize>, Condition)> = Vec::new();
         for (start, last) in groups {
             let Some(class) = self.classes.get(start) else { continue };
-            let condition = Condition::above(&class.terms, &class.together, floor, parts);
+            let condition = Condition::above(class, floor, parts);
             if ways.last().is_none_or(|(_, longer)| *longer != condition) {
                 ways.push((last.and_then(|last| self.classes[last].lengths.last), condition));
             }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{COMBINED, Level, Term};
+use super::{COMBINED, Class, Level};
 
 /// Parts of a condition at most, beyond which it finds more documents than it has to.
 pub(super) const MOST_PARTS: usize = 96;
@@ -25,26 +25,23 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// What documents have that can score above a floor.
+    /// What documents of a class have that can score above a floor.
     ///
     /// The exact condition is a tree over the terms, the strongest first: a document has the first one, and of the others
     /// what is left to bring; or it does not, and of the others all. It is cut where it gets too large or has too many
     /// terms: there it asks for any of the terms without which the floor cannot be passed.
-    pub(super) fn above(terms: &[(usize, Term)], together: &[f64], floor: f64, most_parts: usize) -> Self {
+    pub(super) fn above(class: &Class, floor: f64, most_parts: usize) -> Self {
         let mut places = 1;
-        let apart = terms.iter().take(COMBINED).take_while(|(_, term)| {
+        let apart = class.terms.iter().take(COMBINED).take_while(|(_, term)| {
             places *= term.levels.len() + 1;
             places <= MOST_PLACES
         });
         let floor = floor.max(0.0);
         (0..=apart.count())
             .rev()
-            .map(|depth| Tree { terms, together, depth, left: Cell::new(most_parts) })
+            .map(|depth| Tree { class, depth, left: Cell::new(most_parts) })
             .find_map(|tree| tree.above(0, floor).filter(|_| tree.left.get() > 0))
-            .unwrap_or_else(|| {
-                let needed = terms.iter().zip(together).take_while(|(_, together)| **together > floor);
-                any(needed.map(|((term, _), _)| Self::Has(*term, 0)).collect())
-            })
+            .unwrap_or_else(|| any(class.needed(floor).map(|(term, _)| Self::Has(*term, 0)).collect()))
     }
 
     /// What documents meet that meet any of some conditions, each for documents that are no longer than those of a class, if
@@ -71,8 +68,7 @@ impl Condition {
 }
 
 struct Tree<'a> {
-    terms: &'a [(usize, Term)],
-    together: &'a [f64],
+    class: &'a Class,
     /// Terms that are told apart.
     depth: usize,
     /// Parts that the condition may still get; with none left, what comes is of no use.
@@ -85,15 +81,15 @@ impl Tree<'_> {
         if need < 0.0 {
             return None;
         }
-        if self.together[first] <= need || self.left.get() == 0 {
+        if self.class.together[first] <= need || self.left.get() == 0 {
             return Some(Condition::Never);
         }
         if first >= self.depth {
             // The others together do not pass it without one of these.
-            let needed = (first..self.terms.len()).take_while(|n| self.together[*n] > need);
+            let needed = (first..self.class.terms.len()).take_while(|n| self.class.together[*n] > need);
             return Some(any(needed.map(|n| self.has(n, 0)).collect()));
         }
-        let levels = &self.terms[first].1.levels;
+        let levels = &self.class.terms[first].1.levels;
         let without = self.above(first + 1, need)?;
         // For levels with what their documents need beside: what all documents of a level need, those of a higher one need
         // not be told again.
@@ -120,7 +116,7 @@ impl Tree<'_> {
 
     fn has(&self, term: usize, level: usize) -> Condition {
         self.left.set(self.left.get().saturating_sub(1));
-        Condition::Has(self.terms[term].0, level)
+        Condition::Has(self.class.terms[term].0, level)
     }
 }
 
