@@ -10,6 +10,7 @@ GRANT SELECT ON harca.common_term, harca.stat_search_target TO PUBLIC;
 GRANT SELECT (target, recorded_at), INSERT, DELETE ON harca.search_feedback TO PUBLIC; -- a trigger guards it
 GRANT SELECT ON harca.feedback TO PUBLIC;
 GRANT SELECT, INSERT, DELETE ON harca.search_tuning TO PUBLIC; -- a trigger guards it
+REVOKE ALL ON FUNCTION harca.announce_target() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION harca.backend_status() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION harca.backend_status() TO pg_monitor;

@@ -57,6 +57,9 @@ CREATE TRIGGER guard_insert AFTER INSERT ON harca.search_statistics
     REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
 CREATE TRIGGER guard_delete AFTER DELETE ON harca.search_statistics
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
+CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON harca.search_statistics
+    FOR EACH ROW EXECUTE FUNCTION harca.announce_target();
+ALTER TABLE harca.search_statistics ENABLE ALWAYS TRIGGER announce;
 CREATE TRIGGER guard_insert AFTER INSERT ON harca.search_term
     REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
 CREATE TRIGGER guard_delete AFTER DELETE ON harca.search_term

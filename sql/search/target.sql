@@ -98,6 +98,19 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON harca.search_target
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON harca.search_profile
     FOR EACH ROW EXECUTE FUNCTION harca.guard_search_settings();
 
+CREATE FUNCTION harca.announce_target() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'harca_announce_target';
+COMMENT ON FUNCTION harca.announce_target() IS
+'Tells every session of the database, and of its replicas, that search targets have changed, when the transaction commits';
+-- For each row and always: it must fire where a subscription applies changes, which it does row by row.
+CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON harca.search_target
+    FOR EACH ROW EXECUTE FUNCTION harca.announce_target();
+ALTER TABLE harca.search_target ENABLE ALWAYS TRIGGER announce;
+CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON harca.search_profile
+    FOR EACH ROW EXECUTE FUNCTION harca.announce_target();
+ALTER TABLE harca.search_profile ENABLE ALWAYS TRIGGER announce;
+
 SELECT pg_catalog.pg_extension_config_dump('harca.search_target', '');
 SELECT pg_catalog.pg_extension_config_dump('harca.search_profile', '');
 

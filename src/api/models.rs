@@ -5,9 +5,8 @@
 use std::time::Instant;
 
 use harca_core::model::evaluation::Evaluation;
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::PgLogLevel;
 use pgrx::pg_sys::{self, Datum};
-use pgrx::{PgLogLevel, PgSqlErrorCode};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::bridge::function_call::{Call, sql_function};
@@ -169,12 +168,7 @@ fn whole(value: server_text::ServerText) -> String {
 
 /// `harca.announce_deployment() → trigger`, after a change of `harca.deployment` or `harca.model`.
 fn announce_deployment(call: &mut Call<'_>) -> Datum {
-    if !call.is_trigger() {
-        ErrorReport::new(PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "not called by a trigger", "")
-            .set_detail("harca.announce_deployment is a trigger function.")
-            .set_hint("Call harca.activate_model, which changes the table.")
-            .report(PgLogLevel::ERROR);
-    }
+    call.require_trigger("harca.announce_deployment", "Call harca.activate_model, which changes the table.");
     registry::announce_change();
     Datum::null()
 }

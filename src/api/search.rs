@@ -1,4 +1,5 @@
-//! `hybrid_search`, `hybrid_search_explain`, `harca.explain_legs` and `harca.judged_curves`.
+//! `hybrid_search`, `hybrid_search_explain`, `harca.explain_legs` and `harca.judged_curves`, and the trigger that tells all
+//! backends of a changed target.
 #![allow(unsafe_code)] // exported symbols
 
 use std::time::Instant;
@@ -13,12 +14,13 @@ use crate::bridge::server_text;
 use crate::bridge::value::Value;
 use crate::search::arguments::{json_text, or_refuse};
 use crate::search::run::{Outcome, Request, Search};
-use crate::search::{Connection, Leg, explain, judged};
+use crate::search::{self, Connection, Leg, explain, judged};
 
 sql_function!(pg_finfo_harca_hybrid_search, harca_hybrid_search, hybrid_search);
 sql_function!(pg_finfo_harca_hybrid_search_explain, harca_hybrid_search_explain, hybrid_search_explain);
 sql_function!(pg_finfo_harca_explain_legs, harca_explain_legs, explain_legs);
 sql_function!(pg_finfo_harca_judged_curves, harca_judged_curves, judged_curves);
+sql_function!(pg_finfo_harca_announce_target, harca_announce_target, announce_target);
 
 /// `hybrid_search(target text, query text, embedding vector, "limit" integer, "offset" integer, filter jsonb, options jsonb) →
 /// setof (id text, score double precision, vector_rank integer, keyword_rank integer, vector_score double precision,
@@ -100,6 +102,14 @@ fn judged_curves(call: &mut Call<'_>) -> Datum {
     });
     drop(connection);
     call.null()
+}
+
+/// `harca.announce_target() → trigger`, after a change of `harca.search_target`, `harca.search_profile` or
+/// `harca.search_statistics`.
+fn announce_target(call: &mut Call<'_>) -> Datum {
+    call.require_trigger("harca.announce_target", "Call harca.register_search_target, which changes the table.");
+    search::announce_change();
+    Datum::null()
 }
 
 fn options(call: &Call<'_>, n: usize) -> Options {

@@ -6,7 +6,8 @@
 
 use std::marker::PhantomData;
 
-use pgrx::{PgMemoryContexts, pg_sys, varlena};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgMemoryContexts, PgSqlErrorCode, pg_sys, varlena};
 
 use super::result_rows::Rows;
 use super::server_text::ServerText;
@@ -168,13 +169,20 @@ impl<'fc> Call<'fc> {
         }
     }
 
-    /// Whether a trigger has made the call.
-    pub fn is_trigger(&self) -> bool {
+    /// Raises an error, which names the function and says what to do, unless a trigger has made the call.
+    pub fn require_trigger(&self, function: &str, hint: &str) {
         // SAFETY: by the contract of `new`; the context is null or a node that begins with its tag, as `CALLED_AS_TRIGGER`
         // in `commands/trigger.h` looks at it.
-        unsafe {
+        let is_trigger = unsafe {
             let context = (*self.fcinfo).context;
             !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_TriggerData
+        };
+        if !is_trigger {
+            let code = PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED;
+            ErrorReport::new(code, "not called by a trigger", "")
+                .set_detail(format!("{function} is a trigger function."))
+                .set_hint(hint)
+                .report(PgLogLevel::ERROR);
         }
     }
 

@@ -86,17 +86,17 @@ impl Row<'_> {
 /// Shows the rows of a table, until `look` says that it has seen enough: the latest that are committed, and what the
 /// transaction itself has changed.
 pub fn scan(table: Oid, look: impl FnMut(&Row<'_>) -> bool) {
-    read(table, pg_sys::InvalidOid, std::ptr::null_mut(), &mut [], look);
+    read(table, pg_sys::InvalidOid, &mut [], look);
 }
 
-/// Shows the rows of a table whose first column, a `text`, has a value, which must be a `text` as well: those that the
-/// statement sees that called the function. The index begins with that column.
+/// Shows the rows of a table whose first column, a `text`, has a value, which must be a `text` as well; which of them, as
+/// [`scan`] does. The index begins with that column.
 pub fn scan_for(table: &CStr, index: &CStr, value: Datum, mut look: impl FnMut(&Row<'_>)) {
     let Some(table) = find(table) else { return };
     let index = find(index).unwrap_or(pg_sys::InvalidOid);
     let mut key = pg_sys::ScanKeyData::default();
-    // SAFETY: the key is ours, and equality of `text` what its function tells. A function runs under an active snapshot.
-    let snapshot = unsafe {
+    // SAFETY: the key is ours, and equality of `text` what its function tells.
+    unsafe {
         pg_sys::ScanKeyEntryInitialize(
             &mut key,
             0,
@@ -107,25 +107,34 @@ pub fn scan_for(table: &CStr, index: &CStr, value: Datum, mut look: impl FnMut(&
             pg_sys::F_TEXTEQ.into(),
             value,
         );
-        pg_sys::GetActiveSnapshot()
-    };
-    read(table, index, snapshot, &mut [key], |row| {
+    }
+    read(table, index, &mut [key], |row| {
         look(row);
         false
     });
 }
 
-/// Reads by an index, where there is one, and by a snapshot, where one is given.
-fn read(
-    table: Oid,
-    index: Oid,
-    snapshot: pg_sys::Snapshot,
-    keys: &mut [pg_sys::ScanKeyData],
-    mut look: impl FnMut(&Row<'_>) -> bool,
-) {
-    // SAFETY: as the server scans a catalog: the table stays locked while it is open, the snapshot is an active one or the
-    // latest, which the scan registers, and rows are valid until the next is asked for. After an error the transaction gives
-    // all of it back.
+/// Whether rows that are written to a table fire a trigger of that name, wherever they come from.
+pub fn has_lasting_trigger(table: &CStr, trigger: &CStr) -> bool {
+    let Some(table) = find(table) else { return false };
+    // SAFETY: the table stays open while its triggers, as many as it says, are read.
+    unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let triggers = (*relation).trigdesc.as_ref().map_or(&[][..], |known| {
+            std::slice::from_raw_parts(known.triggers, usize::try_from(known.numtriggers).unwrap_or(0))
+        });
+        let found = triggers.iter().any(|known| {
+            CStr::from_ptr(known.tgname) == trigger && known.tgenabled as u8 == pg_sys::TRIGGER_FIRES_ALWAYS
+        });
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+        found
+    }
+}
+
+/// Reads by an index, where there is one.
+fn read(table: Oid, index: Oid, keys: &mut [pg_sys::ScanKeyData], mut look: impl FnMut(&Row<'_>) -> bool) {
+    // SAFETY: as the server scans a catalog: the table stays locked while it is open, the snapshot is the latest, which the
+    // scan registers, and rows are valid until the next is asked for. After an error the transaction gives all of it back.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
         let descriptor = (*relation).rd_att;
@@ -135,7 +144,7 @@ fn read(
             relation,
             index,
             index != pg_sys::InvalidOid,
-            snapshot,
+            std::ptr::null_mut(),
             keys.len() as i32,
             keys.as_mut_ptr(),
         );

@@ -253,6 +253,11 @@ pub fn hides_rows(relation: Oid) -> bool {
     state == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
 }
 
+/// Whether a name has a schema: a dot outside of quotes.
+pub fn has_schema(name: &str) -> bool {
+    name.split('"').step_by(2).any(|unquoted| unquoted.contains('.'))
+}
+
 /// A text as the server's functions take it; none with a zero byte inside, which no name has.
 pub fn server_string(text: &str) -> Option<CString> {
     if text.is_ascii() {

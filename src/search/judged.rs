@@ -10,10 +10,10 @@ use harca_core::search::tuning;
 use pgrx::pg_sys::{self, Oid};
 
 use super::catalog;
+use super::kept_targets;
 use super::legs::Id;
 use super::run::{Outcome, Request, Search};
 use super::statements::{Connection, Copied, Parameter};
-use super::target::Target;
 use super::terms::Terms;
 use crate::bridge::server_text::{self, ServerText};
 
@@ -76,7 +76,7 @@ fn read(connection: &Connection, target: &str, judgements: Option<Oid>) -> Vec<J
         Some(_) => ("", ""),
         None => (" ORDER BY j.recorded_at DESC", " WHERE j.target OPERATOR(pg_catalog.=) $1"),
     };
-    let vector = catalog::type_of(Target::find(target).vector_type);
+    let vector = catalog::type_of(kept_targets::find(target).vector_type);
     let vector = vector.map_or_else(String::new, |kind| kind.qualified_name);
     let sql = format!(
         "SELECT g.query, g.id, g.grade, g.embedding::{vector} \

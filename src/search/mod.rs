@@ -7,19 +7,22 @@
 //! [`api`](crate::api).
 //!
 //! - [`run`]: a search from its arguments to its rows. [`arguments`]: what these are read as. [`explain`]: how it came to them.
-//! - [`target`]: the table. [`terms`]: the words.
+//! - [`target`]: the table. `kept_targets`: those that are read already. [`terms`]: the words.
 //! - `keyword_leg`, `vector_leg`: what each leg asks of the table. [`legs`]: what they have in common. `best_rows`: the best of
 //!   what comes back.
 //! - [`bm25_index`]: a BM25 index of another extension in the place of the GIN index, where the table has one.
-//! - `local_settings`: settings for the search alone. `statements`: plans that are kept, and rows one by one. `catalog`: what the system catalogs say.
+//! - `local_settings`: settings for the search alone. `statements`: plans that are kept, and rows one by one. `catalog`: what the system catalogs say,
+//!   and `catalog_changes`: how long it holds.
 //! - [`judged`]: judged queries, for tuning. [`ranked_lists`]: the legs of `harca.fuse`.
 
 pub mod arguments;
 mod best_rows;
 mod bm25_index;
 mod catalog;
+mod catalog_changes;
 pub mod explain;
 pub mod judged;
+mod kept_targets;
 mod keyword_leg;
 mod legs;
 mod local_settings;
@@ -30,5 +33,6 @@ mod target;
 mod terms;
 mod vector_leg;
 
+pub use catalog_changes::announce_change;
 pub use legs::Leg;
 pub use statements::Connection;

@@ -18,6 +18,7 @@ use super::arguments::{boosted_column, check_embedding, filter_column, json_text
 use super::best_rows::{Candidate, Ranked};
 use super::bm25_index::leg::IndexLeg;
 use super::catalog;
+use super::kept_targets;
 use super::legs::{Id, Leg, Scope};
 use super::statements::Connection;
 use super::target::{Target, refuse};
@@ -129,7 +130,7 @@ pub struct Search<'c> {
 impl<'c> Search<'c> {
     /// Reads the target and checks the arguments; an error for those that do not fit it.
     pub fn new(connection: &'c Connection, request: Request) -> Self {
-        let target = Target::find(&request.target);
+        let target = kept_targets::find(&request.target);
         if let Some(embedding) = request.embedding {
             check_embedding(&target, embedding);
         } else if matches!(

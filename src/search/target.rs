@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use harca_core::search::sql_text::quote_ident;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -43,6 +44,7 @@ impl Distance {
 }
 
 /// A target whose table and columns are there.
+#[derive(Clone)]
 pub struct Target {
     /// What searches call it.
     pub name: String,
@@ -58,7 +60,7 @@ pub struct Target {
     pub embedding: String,
     /// The name of that column.
     document_column: String,
-    /// Whether an index over `harca.with_frequencies` finds its documents, once somebody has asked.
+    /// Whether an index over `harca.with_frequencies` finds its documents, once a search has asked.
     marked: OnceCell<bool>,
     /// The name of the column with the text, which need not be there.
     pub text_column: String,
@@ -86,10 +88,12 @@ pub struct Target {
     pub k1: f64,
     /// Likewise.
     pub b: f64,
-    /// What is known of its rows, once somebody has asked.
-    statistics: OnceCell<Statistics>,
+    /// What is known of its rows, once a search has asked: for all that follow, while nothing changes.
+    statistics: Rc<OnceCell<Statistics>>,
     /// The weights of the profile, by label.
     pub profile: Vec<(String, f64)>,
+    /// Whether its row means the same under another `search_path`.
+    pub(super) is_qualified: bool,
 }
 
 /// Columns of `harca.search_target`, from 0, in the order of `sql/search/target.sql`.
@@ -186,11 +190,8 @@ fn profile(name: Datum) -> Vec<(String, f64)> {
 }
 
 impl Target {
-    /// The target of this name; an error where it, its table or a column is not there.
-    ///
-    /// Its rows are read at each search. A look-up of each takes a fraction of the time of one statement for all, and as they
-    /// are not kept, no change of them can be missed.
-    pub fn find(name: &str) -> Self {
+    /// The target of this name, read and checked; an error where it, its table or a column is not there.
+    pub(super) fn read(name: &str) -> Self {
         let key = server_text::from_utf8(name);
         let mut found = None;
         own_table::scan_for(c"search_target", c"search_target_pkey", key, |row| found = Some(Found::of(row)));
@@ -205,8 +206,7 @@ impl Target {
         Self::checked(name, found, profile(key))
     }
 
-    /// Checked at each search, although registering does: the owner of a table may write the row by hand, and tables
-    /// change.
+    /// Checked here, although registering does: the owner of a table may write the row by hand, and tables change.
     fn checked(name: &str, found: Found, profile: Vec<(String, f64)>) -> Self {
         let relation = found.relation;
         // Whoever drops or changes the table now has to wait, and is waited for before anything is looked up.
@@ -239,6 +239,7 @@ impl Target {
         };
         let (embedding_type, schema) =
             kind.map_or_else(Default::default, |kind: Type| (kind.qualified_name, kind.schema));
+        let is_qualified = found.configs.iter().all(|config| catalog::has_schema(config));
         let [config, query_config] = found.configs.map(|config| configuration(&config));
         Self {
             name: name.into(),
@@ -263,8 +264,9 @@ impl Target {
             vector_weight: found.vector_weight,
             k1: found.k1,
             b: found.b,
-            statistics: OnceCell::new(),
+            statistics: Rc::default(),
             profile,
+            is_qualified,
         }
     }
 

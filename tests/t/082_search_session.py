@@ -61,6 +61,44 @@ is_(sqlstate(SEARCH), "42P01", "a table that another session has dropped is an e
 session.psql("SELECT harca.register_search_target('memory', 'memory', replace => true)")
 is_(session.psql(SEARCH), first, "its successor is searched")
 
+# What the session keeps of the target follows it, whoever changes it and in whatever transaction.
+WEIGHT = "SELECT round(min(vector_weight)::numeric, 1) FROM hybrid_search('memory', 'report harbour', '[1, 0]', 1)"
+SET_WEIGHT = "UPDATE harca.search_profile SET vector_weight = {} WHERE target = 'memory'"
+server.psql("DELETE FROM harca.search_profile WHERE target = 'memory'", DB)
+server.psql("UPDATE harca.search_target SET vector_weight = 0.8 WHERE name = 'memory'", DB)
+is_(session.psql(WEIGHT), "0.8", "a weight that another session has changed counts at once")
+server.psql("INSERT INTO harca.search_profile SELECT 'memory', label, 0.2 FROM unnest(ARRAY['keyword', 'semantic', 'hybrid']) AS label", DB)
+is_(session.psql(WEIGHT), "0.2", "so does a profile")
+session.psql("BEGIN")
+is_(session.psql(WEIGHT), "0.2", "in a transaction that is open")
+server.psql(SET_WEIGHT.format(0.4), DB)
+is_(session.psql(WEIGHT), "0.4", "what another commits meanwhile")
+session.psql(SET_WEIGHT.format(0.5))
+is_(session.psql(WEIGHT), "0.5", "and a change of its own")
+session.psql("SAVEPOINT before; " + SET_WEIGHT.format(1))
+is_(session.psql(WEIGHT), "1.0", "that of a subtransaction too")
+session.psql("ROLLBACK TO before")
+is_(session.psql(WEIGHT), "0.5", "until it is rolled back")
+session.psql("ROLLBACK")
+is_(session.psql(WEIGHT), "0.4", "as the whole of it is")
+server.psql("SET session_replication_role = replica; " + SET_WEIGHT.format(0.6), DB)
+is_(session.psql(WEIGHT), "0.6", "where triggers of users do not fire, this one does")
+server.psql("ALTER TABLE harca.search_profile DISABLE TRIGGER announce", DB)
+is_(session.psql(WEIGHT), "0.6", "without it")
+server.psql(SET_WEIGHT.format(0.1), DB)
+is_(session.psql(WEIGHT), "0.1", "nothing is kept")
+server.psql("ALTER TABLE harca.search_profile ENABLE ALWAYS TRIGGER announce; " + SET_WEIGHT.format(0), DB)
+is_(session.psql(WEIGHT), "0.0", "with it again, changes count")
+server.psql("UPDATE harca.search_target SET query_config = 'simple' WHERE name = 'memory'", DB)
+OWN_SIMPLE = "CREATE SCHEMA own; CREATE TEXT SEARCH CONFIGURATION own.simple (COPY = public.harca)"
+is_(session.psql(f"{OWN_SIMPLE}; {SEARCH}"), first, "a configuration that was written down without a schema")
+WORDS = "SELECT hybrid_search_explain('memory', 'reports', NULL) #>> '{legs,keyword,words,0,word}'"
+is_(session.psql(WORDS), "reports", "is that of the search_path")
+is_(session.psql(f"SET search_path = own, public, pg_catalog; {WORDS}"), "report", "that is set now")
+session.psql("RESET search_path")
+server.psql("DROP SCHEMA own CASCADE; SELECT harca.register_search_target('memory', 'memory', replace => true)", DB)
+is_(session.psql(SEARCH), first, "registered anew, it is searched as before")
+
 # Roles and policies.
 server.psql(
     f"""CREATE ROLE {READER}; GRANT USAGE ON SCHEMA public TO {READER}; GRANT SELECT ON memory TO {READER};

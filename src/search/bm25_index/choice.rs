@@ -1,12 +1,19 @@
 //! Which BM25 index a search takes, and why none.
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
 use harca_core::search::options::{KeywordIndex, Options, Ranking, Strategy};
 use harca_core::search::sql_text::{quote_ident, quote_literal};
+use lru::LruCache;
 use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, Oid};
 
 use super::super::catalog;
+use super::super::catalog_changes::seen;
 use super::super::target::{Target, refuse};
 use super::engine::Engine;
 use super::indexes::{self, ColumnIndex};
@@ -16,9 +23,35 @@ use crate::bridge::server_text;
 /// A BM25 index, and what PostgreSQL estimates of its table.
 pub struct Chosen {
     /// The index.
-    pub engine: Box<dyn Engine>,
+    pub engine: Rc<dyn Engine>,
     /// Rows of the table.
     pub rows: f64,
+}
+
+/// Tables whose index a session keeps.
+const KEPT: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// What the text column of a table has, whoever searches, and for what.
+#[derive(Clone)]
+enum Indexed {
+    /// No BM25 index.
+    Nothing,
+    /// One that nobody can take, and why.
+    Unfit(String),
+    /// One to take.
+    Fit {
+        engine: Rc<dyn Engine>,
+        /// The column.
+        column: pg_sys::AttrNumber,
+    },
+}
+
+/// What decides about it, how many changes had been seen, and what it was.
+type Kept = LruCache<(Oid, Oid, String), (u64, Indexed)>;
+
+thread_local! {
+    // Never dropped: it lasts as long as the session.
+    static INDEXED: ManuallyDrop<RefCell<Kept>> = ManuallyDrop::new(RefCell::new(LruCache::new(KEPT)));
 }
 
 /// The index that a search takes; else why none, where there is one that might have been meant.
@@ -59,47 +92,87 @@ fn absence(target: &Target) -> String {
 }
 
 fn fitting(target: &Target, options: &Options) -> Result<Chosen, Option<String>> {
+    let (engine, column) = match known(target) {
+        Indexed::Nothing => return Err(None),
+        Indexed::Unfit(why) => return Err(Some(why)),
+        Indexed::Fit { engine, column } => (engine, column),
+    };
+    let why = if options.strategy == Strategy::VectorFirst {
+        "cannot score the rows of the vector leg one by one, as the strategy vector_first asks"
+    } else if options.ranking != Ranking::Bm25 {
+        "does not rank by ts_rank_cd"
+    } else if !indexes::may_read(target.relation, column) {
+        "is on a column that the user may not read"
+    } else if catalog::hides_rows(target.relation) {
+        "counts the rows that row-level security hides from the user"
+    } else if let Some(why) = engine.refuses(options) {
+        why
+    } else {
+        return Ok(Chosen { engine, rows: indexes::estimated_rows(target.relation) });
+    };
+    Err(Some(unfit(engine.index(), why)))
+}
+
+fn unfit(index: Oid, why: &str) -> String {
+    format!("Index {} {why}.", catalog::relation_name(index).unwrap_or_default())
+}
+
+/// What the text column of a target has, found out anew when something may have changed since.
+fn known(target: &Target) -> Indexed {
+    // The target was found a moment ago, and its table is locked: what others have changed is known.
+    let changes = seen();
+    let key = (target.relation, target.config, target.text_column.clone());
+    let kept = INDEXED.with(|kept| {
+        let mut kept = kept.borrow_mut();
+        kept.get(&key).filter(|(then, _)| *then == changes).map(|(_, indexed)| indexed.clone())
+    });
+    kept.unwrap_or_else(|| {
+        let (indexed, lasts) = found(target);
+        if lasts && seen() == changes {
+            INDEXED.with(|kept| kept.borrow_mut().push(key, (changes, indexed.clone())));
+        }
+        indexed
+    })
+}
+
+/// What the text column of a target has, and whether that lasts until something changes.
+fn found(target: &Target) -> (Indexed, bool) {
     // The partitions of a table have an index and statistics each, so that their scores do not compare.
     if !matches!(catalog::relation_kind(target.relation), Some('r' | 'm')) {
-        return Err(None);
+        return (Indexed::Nothing, true);
     }
-    let Some(column) = indexes::text_column(target.relation, &target.text_column) else { return Err(None) };
+    let Some(column) = indexes::text_column(target.relation, &target.text_column) else {
+        return (Indexed::Nothing, true);
+    };
     let table = indexes::on_column(target.relation, column);
     let indexes: Vec<&ColumnIndex> = table.found.iter().filter(|index| PgTextsearch::recognises(index)).collect();
-    let named = |index: &ColumnIndex, why: &str| {
-        Err(Some(format!("Index {} {why}.", catalog::relation_name(index.index).unwrap_or_default())))
-    };
     let able: Vec<&ColumnIndex> = indexes.iter().copied().filter(|index| index.usable && index.plain).collect();
     let index = match (&able[..], indexes.first()) {
         ([index], _) => *index,
         // The planner, which sees but a parameter, could not be told which.
         ([_, _, ..], _) => {
-            return Err(Some(format!("Table {} has more than one BM25 index on its text column.", target.table)));
+            let why = format!("Table {} has more than one BM25 index on its text column.", target.table);
+            return (Indexed::Unfit(why), false);
         }
-        ([], Some(index)) if !index.plain => {
-            return named(index, "has a condition, an expression or more than one column");
+        ([], Some(index)) => {
+            let why = if index.plain {
+                "is not valid, or not yet for this transaction"
+            } else {
+                "has a condition, an expression or more than one column"
+            };
+            return (Indexed::Unfit(unfit(index.index, why)), false);
         }
-        ([], Some(index)) => return named(index, "is not valid, or not yet for this transaction"),
-        ([], None) => return Err(None),
+        ([], None) => return (Indexed::Nothing, true),
     };
     if table.has_heirs {
-        return named(index, "lacks the rows of the tables that inherit from this one");
+        return (Indexed::Unfit(unfit(index.index, "lacks the rows of the tables that inherit from this one")), false);
     }
-    if options.strategy == Strategy::VectorFirst {
-        return named(index, "cannot score the rows of the vector leg one by one, as the strategy vector_first asks");
-    }
-    if options.ranking != Ranking::Bm25 {
-        return named(index, "does not rank by ts_rank_cd");
-    }
-    if !indexes::may_read(target.relation, column) {
-        return named(index, "is on a column that the user may not read");
-    }
-    if catalog::hides_rows(target.relation) {
-        return named(index, "counts the rows that row-level security hides from the user");
-    }
-    match PgTextsearch::open(index, target, options) {
-        Ok(engine) => Ok(Chosen { engine: Box::new(engine), rows: table.rows }),
-        Err(why) => named(index, why),
+    match PgTextsearch::open(index, target) {
+        Ok(engine) => {
+            let lasts = engine.is_qualified() && !indexes.iter().any(|index| index.is_young);
+            (Indexed::Fit { engine: Rc::new(engine), column }, lasts)
+        }
+        Err(why) => (Indexed::Unfit(unfit(index.index, why)), false),
     }
 }
 

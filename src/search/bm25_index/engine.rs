@@ -1,6 +1,7 @@
 //! What a BM25 index of another extension has to give.
 
 use harca_core::search::bm25::Parameters;
+use harca_core::search::options::Options;
 use pgrx::pg_sys::Oid;
 
 use super::super::local_settings::LocalSettings;
@@ -15,7 +16,7 @@ pub struct Trial<'a> {
     pub words: Vec<&'a [u8]>,
 }
 
-/// An index that fits a search.
+/// An index that fits the searches of a target.
 ///
 /// Its scan gives rows in the order of [`Engine::order`] and none without a word of the query. Every score is BM25 with the
 /// weight ln(1 + (N − n + ½) / (n + ½)) of a word, times k1 + 1. SQL names everything with its schema; `query` in it is an
@@ -23,6 +24,9 @@ pub struct Trial<'a> {
 pub trait Engine {
     /// The index.
     fn index(&self) -> Oid;
+
+    /// Why it does not serve the current user's search with these options, if it does not.
+    fn refuses(&self, options: &Options) -> Option<&'static str>;
 
     /// Its k1 and b.
     fn parameters(&self) -> Parameters;

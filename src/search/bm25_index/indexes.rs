@@ -18,6 +18,8 @@ pub struct ColumnIndex {
     pub operator_family: Oid,
     /// Whether PostgreSQL would use it in this transaction.
     pub usable: bool,
+    /// Whether that may be different in the next transaction.
+    pub is_young: bool,
     /// Whether it has all rows, by the text column alone.
     pub plain: bool,
 }
@@ -26,8 +28,6 @@ pub struct ColumnIndex {
 pub struct Indexes {
     /// In the order of their identifiers.
     pub found: Vec<ColumnIndex>,
-    /// Its rows, as PostgreSQL's planner estimates them.
-    pub rows: f64,
     /// Whether other tables inherit from it, or did until a while ago.
     pub has_heirs: bool,
 }
@@ -40,19 +40,21 @@ pub fn on_column(relation: Oid, column: pg_sys::AttrNumber) -> Indexes {
         let list = pg_sys::RelationGetIndexList(table);
         let found: Vec<ColumnIndex> =
             pgrx::PgList::<Oid>::from_pg(list).iter_oid().filter_map(|index| column_index(index, column)).collect();
-        let rows = if found.is_empty() { 0.0 } else { estimated_rows(table) };
         let has_heirs = (*(*table).rd_rel).relhassubclass;
         pg_sys::table_close(table, pg_sys::NoLock as i32);
-        Indexes { found, rows, has_heirs }
+        Indexes { found, has_heirs }
     }
 }
 
-/// # Safety
-/// The table must be open.
-unsafe fn estimated_rows(table: pg_sys::Relation) -> f64 {
+/// The rows of a table, as PostgreSQL's planner estimates them.
+pub fn estimated_rows(relation: Oid) -> f64 {
     let (mut pages, mut rows, mut visible) = (0, 0.0, 0.0);
-    // SAFETY: an open table; the places are ours, and widths of columns are not asked for.
-    unsafe { pg_sys::estimate_rel_size(table, std::ptr::null_mut(), &mut pages, &mut rows, &mut visible) };
+    // SAFETY: the table is open as long as it takes; the places are ours, and widths of columns are not asked for.
+    unsafe {
+        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        pg_sys::estimate_rel_size(table, std::ptr::null_mut(), &mut pages, &mut rows, &mut visible);
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+    }
     rows
 }
 
@@ -85,6 +87,7 @@ fn column_index(index: Oid, column: pg_sys::AttrNumber) -> Option<ColumnIndex> {
                 && (*form).indisready
                 && (*form).indislive
                 && (!(*form).indcheckxmin || catalog::precedes_all(tuple)),
+            is_young: (*form).indcheckxmin,
             plain: absent == [true; 2] && (*form).indnatts == 1,
         };
         pg_sys::ReleaseSysCache(tuple);

@@ -1,8 +1,8 @@
 //! A BM25 index of another extension in the place of the GIN index: the keyword leg takes its rows, their scores and what is
 //! known of words from there.
 //!
-//! Nothing of such an index is stored with a target. It is found at every search in the list that PostgreSQL keeps of the
-//! table's indexes, so that one which is created or dropped counts at once. [`engine::Engine`] is the seam: an extension with
+//! Nothing of such an index is stored with a target. It is found in the list that PostgreSQL keeps of the table's indexes, and
+//! kept until one of them changes, so that one which is created or dropped counts at once. [`engine::Engine`] is the seam: an extension with
 //! such an index is a file beside [`pg_textsearch`], which knows the extension's names and its scale and nothing of searches,
 //! and a line in [`choice`].
 //!

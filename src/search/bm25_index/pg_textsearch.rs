@@ -69,6 +69,8 @@ pub struct PgTextsearch {
     index: Oid,
     /// The name with its schema, as functions of the extension take it.
     name: String,
+    /// Whether its configuration was given with a schema.
+    is_qualified: bool,
     /// The function that scores a text for a query.
     scoring: Oid,
     extension: Extension,
@@ -83,31 +85,30 @@ impl PgTextsearch {
         extension(index.access_method).is_some()
     }
 
-    /// The index for searches of a target, with these options; else why it does not fit.
-    pub fn open(index: &ColumnIndex, target: &Target, options: &Options) -> Result<Self, &'static str> {
+    /// The index for searches of a target; else why it does not fit. Not for one user: rights are asked for at each search.
+    pub fn open(index: &ColumnIndex, target: &Target) -> Result<Self, &'static str> {
         let extension = extension(index.access_method).ok_or("is of an access method that is not known")?;
-        if !indexes::may_use(extension.schema) {
-            return Err("is of an extension whose schema the user may not use");
-        }
         let scoring = scoring_function(extension.schema, index.operator_family)
             .ok_or("is of an operator class that is not known")?;
         let given = indexes::storage_parameters(index.index);
         let value = |name: &str| given.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        if value("text_config").and_then(indexes::configuration) != Some(target.config) {
+        let config = value("text_config").unwrap_or_default();
+        if indexes::configuration(config) != Some(target.config) {
             return Err("was made with another text search configuration than that of the search target");
         }
         let number = |name: &str, default: f64| value(name).and_then(|value| value.parse().ok()).unwrap_or(default);
-        let (k1, b) = (number("k1", DEFAULTS.0), number("b", DEFAULTS.1));
-        // It keeps them in single precision.
-        let same = |asked: Option<f64>, own: f64| asked.is_none_or(|asked| asked as f32 == own as f32);
-        if !same(options.k1, k1) || !same(options.b, b) {
-            return Err("was made with other parameters k1 and b than those of the options");
-        }
-        let parameters = Parameters::new(k1, b).ok_or("has parameters that are out of range")?;
+        let parameters = Parameters::new(number("k1", DEFAULTS.0), number("b", DEFAULTS.1))
+            .ok_or("has parameters that are out of range")?;
         let (Some(name), Some(schema)) = (catalog::relation_name(index.index), schema_name(extension.schema)) else {
             return Err("has just been dropped");
         };
-        Ok(Self { index: index.index, name, scoring, extension, schema, parameters })
+        let is_qualified = catalog::has_schema(config);
+        Ok(Self { index: index.index, name, is_qualified, scoring, extension, schema, parameters })
+    }
+
+    /// Whether it is made with the same configuration under another `search_path`.
+    pub fn is_qualified(&self) -> bool {
+        self.is_qualified
     }
 
     fn query(&self, query: &str) -> String {
@@ -118,6 +119,16 @@ impl PgTextsearch {
 impl Engine for PgTextsearch {
     fn index(&self) -> Oid {
         self.index
+    }
+
+    fn refuses(&self, options: &Options) -> Option<&'static str> {
+        if !indexes::may_use(self.extension.schema) {
+            return Some("is of an extension whose schema the user may not use");
+        }
+        // It keeps them in single precision.
+        let differs = |asked: Option<f64>, own: f64| asked.is_some_and(|asked| asked as f32 != own as f32);
+        (differs(options.k1, self.parameters.k1) || differs(options.b, self.parameters.b))
+            .then_some("was made with other parameters k1 and b than those of the options")
     }
 
     fn parameters(&self) -> Parameters {

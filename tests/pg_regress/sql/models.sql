@@ -72,6 +72,7 @@ SELECT round(harca.stability_index('{450,350,180,20}', '{10,970,20,0}')::numeric
 SELECT p, harca.drift_verdict(p, 5000, n) FROM (VALUES (0.05, 5000), (0.1, 5000), (0.25, 5000), (9, 499)) AS v (p, n);
 -- a trigger function is for triggers
 SELECT harca.announce_deployment();
+SELECT harca.announce_target();
 -- nobody but its functions writes the registry; nothing of it is PUBLIC
 SELECT c.oid::regclass AS readable_by_all FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'harca' AND c.relkind IN ('r', 'v') AND has_table_privilege('public', c.oid, 'SELECT') ORDER BY 1;
