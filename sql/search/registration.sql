@@ -18,7 +18,8 @@ CREATE FUNCTION harca.register_search_target(
     config regconfig DEFAULT '@extschema@.harca',
     distance text DEFAULT 'cosine',
     vector_weight real DEFAULT 0.5,
-    replace boolean DEFAULT false
+    replace boolean DEFAULT false,
+    calibration text DEFAULT 'on'
 ) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -28,7 +29,7 @@ DECLARE
     query_config regconfig := config;
 BEGIN
     IF name IS NULL OR relation IS NULL OR id_column IS NULL OR text_column IS NULL OR tsvector_column IS NULL
-        OR embedding_column IS NULL OR config IS NULL OR distance IS NULL OR vector_weight IS NULL OR name = '' THEN
+        OR embedding_column IS NULL OR config IS NULL OR distance IS NULL OR vector_weight IS NULL OR calibration IS NULL OR name = '' THEN
         RAISE EXCEPTION 'arguments of register_search_target must not be null or empty'
             USING ERRCODE = 'null_value_not_allowed',
                   HINT = 'Leave out an argument to get its default.';
@@ -42,6 +43,11 @@ BEGIN
         RAISE EXCEPTION 'vector_weight % is out of range', vector_weight
             USING ERRCODE = 'numeric_value_out_of_range',
                   HINT = 'Use a number from 0 (keyword leg only) to 1 (vector leg only).';
+    END IF;
+    IF calibration NOT IN ('on', 'scales', 'off') THEN
+        RAISE EXCEPTION 'calibration "%" is not known', calibration
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Use on, scales (the weights are fixed) or off.';
     END IF;
     PERFORM harca.check_relation(relation);
     PERFORM harca.check_owner(relation, 'register it');
@@ -61,8 +67,11 @@ BEGIN
                   HINT = 'Pass replace => true to register it anew, or choose another name.';
     END IF;
     INSERT INTO harca.search_target AS t
+        (name, relation, id_column, text_column, tsvector_column, embedding_column, config, query_config, distance,
+         vector_weight, calibration)
     VALUES (name, relation, id_column, text_column, tsvector_column, embedding_column,
-            harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight);
+            harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight, calibration);
+    PERFORM harca.reset_calibration(name);
     -- The table's own weight says how good its embeddings are. A code or name that few documents have is what is looked
     -- for; the types alone gain nothing from weights of their own (docs/SEARCH_QUALITY.md).
     INSERT INTO harca.search_profile AS p
@@ -71,8 +80,8 @@ BEGIN
     PERFORM harca.refresh_search_statistics(name);
 END
 $$;
-COMMENT ON FUNCTION harca.register_search_target(text, regclass, name, name, name, name, regconfig, text, real, boolean) IS
-'Makes a table searchable by hybrid_search under a name, with the default weights per query type, and builds its statistics; for the owner of the table. replace => true drops a former registration with its weights';
+COMMENT ON FUNCTION harca.register_search_target(text, regclass, name, name, name, name, regconfig, text, real, boolean, text) IS
+'Makes a table searchable by hybrid_search under a name, with the default weights per query type, and builds its statistics; for the owner of the table. replace => true drops a former registration with its weights. calibration says what becomes of what searches tell of the table: on, scales (the weights are fixed) or off';
 
 CREATE FUNCTION harca.drop_search_target(name text) RETURNS boolean
     LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE

@@ -29,6 +29,15 @@ COMMENT ON COLUMN harca.search_term.target IS 'Search target';
 COMMENT ON COLUMN harca.search_term.lexeme IS 'Lexeme of the tsvector column';
 COMMENT ON COLUMN harca.search_term.documents IS 'Documents that have it; an estimate when not all were read';
 
+CREATE TABLE harca.search_background (
+    target text PRIMARY KEY REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    embeddings real[] NOT NULL
+);
+COMMENT ON TABLE harca.search_background IS
+'Embeddings of some rows of a search target, from which the best rows of a search stand out; written by harca.refresh_search_statistics, and read by searches alone';
+COMMENT ON COLUMN harca.search_background.target IS 'Search target';
+COMMENT ON COLUMN harca.search_background.embeddings IS 'One row of numbers for each of 16 to 64 rows of the table';
+
 CREATE VIEW harca.common_term WITH (security_barrier) AS
 SELECT s.target, s.lexeme, s.documents
 FROM harca.search_term AS s
@@ -57,6 +66,13 @@ CREATE TRIGGER guard_insert AFTER INSERT ON harca.search_statistics
     REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
 CREATE TRIGGER guard_delete AFTER DELETE ON harca.search_statistics
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
+CREATE TRIGGER guard_insert AFTER INSERT ON harca.search_background
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
+CREATE TRIGGER guard_delete AFTER DELETE ON harca.search_background
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
+CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON harca.search_background
+    FOR EACH ROW EXECUTE FUNCTION harca.announce_target();
+ALTER TABLE harca.search_background ENABLE ALWAYS TRIGGER announce;
 CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON harca.search_statistics
     FOR EACH ROW EXECUTE FUNCTION harca.announce_target();
 ALTER TABLE harca.search_statistics ENABLE ALWAYS TRIGGER announce;
@@ -67,6 +83,7 @@ CREATE TRIGGER guard_delete AFTER DELETE ON harca.search_term
 
 SELECT pg_catalog.pg_extension_config_dump('harca.search_statistics', '');
 SELECT pg_catalog.pg_extension_config_dump('harca.search_term', '');
+SELECT pg_catalog.pg_extension_config_dump('harca.search_background', '');
 
 CREATE FUNCTION harca.table_activity(relation regclass, OUT changes bigint, OUT live bigint, OUT planned bigint)
     LANGUAGE sql STABLE PARALLEL RESTRICTED
@@ -89,6 +106,22 @@ END;
 COMMENT ON FUNCTION harca.table_activity(regclass) IS
 'Rows of a table and its partitions that have ever been inserted, updated or deleted, and the rows there are now by PostgreSQL''s statistics and by its planner; null when nobody counts them, as for a foreign table';
 
+CREATE FUNCTION harca.table_calibration(
+    target text, relation regclass,
+    OUT searches bigint, OUT weight double precision, OUT weight_searches bigint, OUT weight_since timestamptz,
+    OUT nearness double precision, OUT wording double precision, OUT prominence double precision
+) RETURNS record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'harca_table_calibration';
+COMMENT ON FUNCTION harca.table_calibration(text, regclass) IS
+'What searches have told of a search target since the server started: how many; the weight of the vector leg that came of it, from how many of them and since when, null before there are enough; and the means of what they have shown: how near the best row by words is to the query, as a share of the best by meaning; what the best row by meaning has of the BM25 score of the best by words; how many standard deviations it stands above any rows';
+
+CREATE FUNCTION harca.reset_calibration(target text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'harca_reset_calibration';
+COMMENT ON FUNCTION harca.reset_calibration(text) IS
+'Forgets what searches have told of a search target, for all sessions at once; for the owner of the table';
+
 CREATE VIEW harca.stat_search_target AS
 SELECT t.name AS target, s.documents, s.average_length, s.documents_read, s.refreshed_at,
        a.changes - s.changes AS changed_rows,
@@ -97,12 +130,17 @@ SELECT t.name AS target, s.documents, s.average_length, s.documents_read, s.refr
             WHEN a.changes < s.changes THEN 'changes were forgotten'
             -- A truncated table, or a materialized view made anew, has fewer rows although none was deleted.
             WHEN greatest(a.changes - s.changes, s.documents - a.live) > 50 + s.documents / 10 THEN 'stale'
-            ELSE 'fresh' END AS state
+            ELSE 'fresh' END AS state,
+       t.calibration,
+       CASE WHEN t.calibration = 'on' THEN coalesce(c.weight::real, t.vector_weight) ELSE t.vector_weight END AS vector_weight,
+       t.vector_weight AS fixed_weight, c.weight::real AS calibrated_weight, c.weight_since AS calibrated_since,
+       c.weight_searches AS calibrated_from, c.searches, c.nearness::real, c.wording::real, c.prominence::real
 FROM harca.search_target AS t
 LEFT JOIN harca.search_statistics AS s ON s.target = t.name
-CROSS JOIN LATERAL harca.table_activity(t.relation) AS a;
+CROSS JOIN LATERAL harca.table_activity(t.relation) AS a
+CROSS JOIN LATERAL harca.table_calibration(t.name, t.relation) AS c;
 COMMENT ON VIEW harca.stat_search_target IS
-'How old the statistics of the search targets are. State: "fresh"; "stale", when more than a tenth of the documents and 50 have changed since; "never built"; "changes were forgotten", after a crash, an upgrade or a reset of PostgreSQL''s statistics; "changes are not counted", for foreign tables. All but "fresh" call for harca.refresh_search_statistics';
+'How old the statistics of the search targets are. State: "fresh"; "stale", when more than a tenth of the documents and 50 have changed since; "never built"; "changes were forgotten", after a crash, an upgrade or a reset of PostgreSQL''s statistics; "changes are not counted", for foreign tables. All but "fresh" call for harca.refresh_search_statistics. The weight of the vector leg: what searches go by, what it would be without calibration, and what the searches of the table tell, since when, and from how many of those that have counted since the server started; beside it the means of what they have shown, as harca.table_calibration gives them';
 
 CREATE FUNCTION harca.refresh_search_statistics(target text, sample_rows integer DEFAULT 30000) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -121,6 +159,7 @@ DECLARE
     documents_read bigint;
     words bigint;
     deviation double precision;
+    background real[];
 BEGIN
     PERFORM harca.check_owner(searched.relation, 'call harca.refresh_search_statistics');
     IF sample_rows < 1 THEN
@@ -143,15 +182,19 @@ BEGIN
         ' SELECT p.embedding, row_number() OVER () AS n FROM ('
         '  SELECT %1$I AS embedding FROM %2$s%3$s WHERE %1$I IS NOT NULL ORDER BY hashtextextended(format(''%%s'', %4$I), 0) LIMIT 200'
         ' ) AS p)'
-        ' SELECT stddev_samp(d.distance) FROM ('
-        '  SELECT %5$s AS distance FROM picked AS a JOIN picked AS b ON a.n < b.n'
-        ' ) AS d WHERE d.distance NOT IN (''NaN'', ''Infinity'', ''-Infinity'')',
+        ' SELECT (SELECT stddev_samp(d.distance) FROM ('
+        '         SELECT %5$s AS distance FROM picked AS a JOIN picked AS b ON a.n < b.n'
+        '        ) AS d WHERE d.distance NOT IN (''NaN'', ''Infinity'', ''-Infinity'')),'
+        -- 128 kilobytes of them: a session keeps them.
+        '        (SELECT array_agg(p.embedding::real[] ORDER BY p.n) FROM picked AS p'
+        '         WHERE p.n <= (SELECT greatest(16, least(64, 32768 / cardinality(f.embedding::real[]))) FROM picked AS f WHERE f.n = 1))',
         searched.embedding_column, searched.relation, sample, searched.id_column,
-        harca.distance_sql(searched, 'a.embedding', 'b.embedding')) INTO deviation;
+        harca.distance_sql(searched, 'a.embedding', 'b.embedding')) INTO deviation, background;
     -- One refresh of a target waits for the other here.
     PERFORM FROM harca.search_target t WHERE t.name = target FOR NO KEY UPDATE;
     DELETE FROM harca.search_statistics AS s WHERE s.target = target;
     DELETE FROM harca.search_term AS s WHERE s.target = target;
+    DELETE FROM harca.search_background AS s WHERE s.target = target;
     WITH counted AS MATERIALIZED (
         SELECT w.word, w.ndoc, w.nentry
         FROM ts_stat(format('SELECT %I FROM %s%s', searched.tsvector_column, searched.relation, sample)) AS w
@@ -163,6 +206,7 @@ BEGIN
     INSERT INTO harca.search_statistics
     VALUES (target, round(documents_read / share), words::float8 / nullif(documents_read, 0), nullif(deviation, 0),
             documents_read, activity.changes, clock_timestamp());
+    INSERT INTO harca.search_background SELECT target, background WHERE background IS NOT NULL;
     RETURN round(documents_read / share);
 END
 $$;

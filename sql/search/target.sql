@@ -38,7 +38,8 @@ CREATE TABLE harca.search_target (
     distance text NOT NULL CHECK (distance IN ('cosine', 'l2', 'inner_product')),
     vector_weight real NOT NULL CHECK (vector_weight BETWEEN 0 AND 1),
     k1 double precision NOT NULL DEFAULT 0.9 CHECK (k1 BETWEEN 0 AND 100),
-    b double precision NOT NULL DEFAULT 0.4 CHECK (b BETWEEN 0 AND 1)
+    b double precision NOT NULL DEFAULT 0.4 CHECK (b BETWEEN 0 AND 1),
+    calibration text NOT NULL DEFAULT 'on' CHECK (calibration IN ('on', 'scales', 'off'))
 );
 COMMENT ON TABLE harca.search_target IS 'Tables that hybrid_search can search; edited by harca.register_search_target';
 COMMENT ON COLUMN harca.search_target.name IS 'What hybrid_search calls it';
@@ -53,6 +54,7 @@ COMMENT ON COLUMN harca.search_target.distance IS 'cosine, l2 or inner_product: 
 COMMENT ON COLUMN harca.search_target.vector_weight IS 'Weight of the vector leg, from 0 to 1, for types without one of their own';
 COMMENT ON COLUMN harca.search_target.k1 IS 'Parameter of BM25: how much the repetition of a word counts, from 0 to 100';
 COMMENT ON COLUMN harca.search_target.b IS 'Parameter of BM25: how much the length of a document is held against it, from 0 to 1';
+COMMENT ON COLUMN harca.search_target.calibration IS 'What becomes of what searches tell of the table: "on", weights and scales go by it; "scales", the weights are fixed, as they are after harca.tune_search; "off", nothing. harca.stat_search_target shows what it is';
 
 CREATE TABLE harca.search_profile (
     target text REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,

@@ -41,7 +41,7 @@ COMMENT ON COLUMN harca.search_tuning.tuned_at IS 'When';
 COMMENT ON COLUMN harca.search_tuning.queries IS 'Judged queries that it rests on';
 COMMENT ON COLUMN harca.search_tuning.ndcg_before IS 'nDCG at 10 with what was set before, from 0 to 1';
 COMMENT ON COLUMN harca.search_tuning.ndcg_after IS 'nDCG at 10 by cross-validation';
-COMMENT ON COLUMN harca.search_tuning.former IS 'What was set before: vector_weight, k1, b, and the weights of the profile';
+COMMENT ON COLUMN harca.search_tuning.former IS 'What was set before: vector_weight, k1, b, calibration, and the weights of the profile';
 
 CREATE FUNCTION harca.guard_search_feedback() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -157,6 +157,7 @@ DECLARE
         SELECT jsonb_object_agg(p.query_type, p.vector_weight) FROM harca.search_profile p WHERE p.target = target);
     k1_grid double precision[] := ARRAY[searched.k1];
     b_grid double precision[] := ARRAY[searched.b];
+    present constant double precision := (SELECT s.vector_weight FROM harca.stat_search_target s WHERE s.target = target);
     gathered record;
     tuned record;
 BEGIN
@@ -190,8 +191,8 @@ BEGIN
         ARRAY(SELECT j FROM generate_subscripts(k1_grid, 1) AS i, generate_subscripts(b_grid, 1) AS j ORDER BY i, j),
         gathered.curves,
         (array_position(k1_grid, searched.k1) - 1) * cardinality(b_grid) + array_position(b_grid, searched.b),
-        searched.vector_weight,
-        coalesce((profile ->> 'exact term')::float8, (profile ->> 'keyword')::float8, searched.vector_weight));
+        present,
+        coalesce((profile ->> 'exact term')::float8, (profile ->> 'keyword')::float8, present));
     queries := gathered.queries;
     ndcg_before := gathered.measure;
     ndcg_after := tuned.validated;
@@ -204,8 +205,12 @@ BEGIN
         INSERT INTO harca.search_tuning (target, queries, ndcg_before, ndcg_after, former)
         VALUES (target, queries, ndcg_before, ndcg_after,
                 jsonb_build_object('vector_weight', searched.vector_weight, 'k1', searched.k1, 'b', searched.b,
-                                   'profile', coalesce(profile, '{}')));
-        UPDATE harca.search_target AS t SET vector_weight = vector_weight, k1 = k1, b = b WHERE t.name = target;
+                                   'calibration', searched.calibration, 'profile', coalesce(profile, '{}')));
+        -- Judgements go before what searches tell; the scales by which the weight was found stay.
+        UPDATE harca.search_target AS t
+        SET vector_weight = vector_weight, k1 = k1, b = b,
+            calibration = CASE searched.calibration WHEN 'off' THEN 'off' ELSE 'scales' END
+        WHERE t.name = target;
         INSERT INTO harca.search_profile AS p VALUES (target, 'exact term', exact_term_weight) ON CONFLICT DO NOTHING;
         UPDATE harca.search_profile AS p
         SET vector_weight = CASE p.query_type WHEN 'exact term' THEN exact_term_weight ELSE vector_weight END
@@ -234,7 +239,8 @@ BEGIN
     UPDATE harca.search_target AS t
     SET vector_weight = (tuning.former ->> 'vector_weight')::real,
         k1 = (tuning.former ->> 'k1')::float8,
-        b = (tuning.former ->> 'b')::float8
+        b = (tuning.former ->> 'b')::float8,
+        calibration = coalesce(tuning.former ->> 'calibration', t.calibration)
     WHERE t.name = target;
     DELETE FROM harca.search_profile AS p WHERE p.target = target;
     INSERT INTO harca.search_profile

@@ -1,25 +1,28 @@
-//! `hybrid_search`, `hybrid_search_explain`, `harca.explain_legs` and `harca.judged_curves`, and the trigger that tells all
-//! backends of a changed target.
+//! `hybrid_search`, `hybrid_search_explain`, `harca.explain_legs` and `harca.judged_curves`, what searches have told of a
+//! target, and the trigger that tells all backends of a changed one.
 #![allow(unsafe_code)] // exported symbols
 
 use std::time::Instant;
 
+use harca_core::search::calibration::shared::State;
 use harca_core::search::fusion::Fused;
 use harca_core::search::options::Options;
 use harca_core::search::paging::Page;
-use pgrx::pg_sys::{self, Datum};
+use pgrx::pg_sys::{self, Datum, Oid};
 
 use crate::bridge::function_call::{Call, sql_function};
 use crate::bridge::server_text;
 use crate::bridge::value::Value;
 use crate::search::arguments::{json_text, or_refuse};
 use crate::search::run::{Outcome, Request, Search};
-use crate::search::{self, Connection, Leg, explain, judged};
+use crate::search::{self, Connection, Leg, explain, judged, learning};
 
 sql_function!(pg_finfo_harca_hybrid_search, harca_hybrid_search, hybrid_search);
 sql_function!(pg_finfo_harca_hybrid_search_explain, harca_hybrid_search_explain, hybrid_search_explain);
 sql_function!(pg_finfo_harca_explain_legs, harca_explain_legs, explain_legs);
 sql_function!(pg_finfo_harca_judged_curves, harca_judged_curves, judged_curves);
+sql_function!(pg_finfo_harca_table_calibration, harca_table_calibration, table_calibration);
+sql_function!(pg_finfo_harca_reset_calibration, harca_reset_calibration, reset_calibration);
 sql_function!(pg_finfo_harca_announce_target, harca_announce_target, announce_target);
 
 /// `hybrid_search(target text, query text, embedding vector, "limit" integer, "offset" integer, filter jsonb, options jsonb) →
@@ -31,7 +34,7 @@ fn hybrid_search(call: &mut Call<'_>) -> Datum {
     let page = or_refuse(Page::new(call.int(3), call.int(4)));
     let Some(request) = request(call, options, page, call.datum(5)) else { return call.null() };
     let connection = Connection::open();
-    let search = Search::new(&connection, request);
+    let search = Search::new(&connection, Request { in_earnest: true, ..request });
     let outcome = search.run();
     for row in outcome.page(&search) {
         rows.push([
@@ -88,8 +91,7 @@ fn explain_legs(call: &mut Call<'_>) -> Datum {
 /// text, exactness double precision, measure double precision, curve double precision[])`.
 fn judged_curves(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
-    let Some(target) = call.text(0) else { return call.null() };
-    let target = server_text::to_utf8(target.prefix(usize::MAX), usize::MAX).into_owned();
+    let Some(target) = target(call) else { return call.null() };
     let (judgements, k1_grid, b_grid) = (judged::relation(call.datum(1)), call.doubles(2), call.doubles(3));
     let connection = Connection::open();
     judged::measure(&connection, &target, judgements, &k1_grid, &b_grid, |curves| {
@@ -104,8 +106,36 @@ fn judged_curves(call: &mut Call<'_>) -> Datum {
     call.null()
 }
 
-/// `harca.announce_target() → trigger`, after a change of `harca.search_target`, `harca.search_profile` or
-/// `harca.search_statistics`.
+/// `harca.table_calibration(target text, relation regclass) → (searches bigint, weight double precision, weight_searches bigint,
+/// weight_since timestamptz, nearness double precision, wording double precision, prominence double precision)`.
+fn table_calibration(call: &mut Call<'_>) -> Datum {
+    let (Some(target), Some(relation)) = (target(call), call.datum(1)) else { return call.null() };
+    let State { means, calibration } = learning::state(&target, Oid::from(relation.value() as u32));
+    let seen = (means.searches > 0).then_some(means.of);
+    call.composite([
+        Value::from(means.searches),
+        calibration.map(|calibration| calibration.weight).into(),
+        calibration.map_or(Value::Null, |calibration| calibration.searches.into()),
+        calibration.map_or(Value::Null, |calibration| Value::BigInt(calibration.since)),
+        seen.map(|seen| seen.nearness).into(),
+        seen.map(|seen| seen.wording).into(),
+        seen.map(|seen| seen.prominence).into(),
+    ])
+}
+
+/// `harca.reset_calibration(target text) → void`.
+fn reset_calibration(call: &mut Call<'_>) -> Datum {
+    let Some(target) = target(call) else { return call.null() };
+    learning::reset(&target);
+    call.null()
+}
+
+/// The name of a target, the first argument.
+fn target(call: &Call<'_>) -> Option<String> {
+    call.text(0).map(|name| server_text::to_utf8(name.prefix(usize::MAX), usize::MAX).into_owned())
+}
+
+/// `harca.announce_target() → trigger`, after a change of a table that targets are read from.
 fn announce_target(call: &mut Call<'_>) -> Datum {
     call.require_trigger("harca.announce_target", "Call harca.register_search_target, which changes the table.");
     search::announce_change();
@@ -119,15 +149,15 @@ fn options(call: &Call<'_>, n: usize) -> Options {
 /// What the first four arguments and the filter ask for; none for a null query.
 fn request(call: &Call<'_>, options: Options, page: Page, filter: Option<Datum>) -> Option<Request> {
     let query = call.text(1)?;
-    let target = call.text(0).map(|name| server_text::to_utf8(name.prefix(usize::MAX), usize::MAX).into_owned());
     Some(Request {
-        target: target.unwrap_or_else(|| "<NULL>".into()),
+        target: target(call).unwrap_or_else(|| "<NULL>".into()),
         query,
         embedding: call.datum(2),
         filter,
         candidates: usize::try_from(options.candidates(call.int(3))).unwrap_or(0),
         options,
         page,
+        in_earnest: false,
     })
 }
 

@@ -65,6 +65,20 @@ impl Row<'_> {
         self.datum(column).map(|datum| f64::from_bits(datum.value() as u64))
     }
 
+    /// The numbers of a `real[]` without nulls, and how long its innermost dimension is; none for an array of another kind.
+    pub fn reals(&self, column: usize) -> Option<(Vec<f32>, usize)> {
+        // As utils/array.h lays it out: what precedes is the length of the value.
+        let bytes = self.bytes(column)?;
+        let number = |n: usize| bytes.as_chunks::<4>().0.get(n).map(|bytes| i32::from_ne_bytes(*bytes));
+        let dimensions = usize::try_from(number(0)?).ok().filter(|dimensions| *dimensions > 0)?;
+        let (without_nulls, kind) = (number(1)? == 0, number(2)?);
+        let innermost = usize::try_from(number(2 + dimensions)?).ok()?;
+        // The length of four bytes counts where it is aligned.
+        let start = (4 + 12 + 8 * dimensions).next_multiple_of(8) - 4;
+        let reals = bytes.get(start..)?.as_chunks().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
+        (without_nulls && kind as u32 == pg_sys::FLOAT4OID.to_u32()).then_some((reals, innermost))
+    }
+
     /// The bytes of a value of a type of variable length.
     pub fn bytes(&self, column: usize) -> Option<Vec<u8>> {
         let datum = self.datum(column)?;

@@ -244,6 +244,19 @@ unsafe fn is_frequency_index(index: pg_sys::Relation, column: pg_sys::AttrNumber
     }
 }
 
+/// Whether the current user owns a table, or has the rights of who does.
+pub fn owns(relation: Oid) -> bool {
+    // SAFETY: as above.
+    unsafe {
+        let user = pg_sys::GetUserId();
+        #[cfg(feature = "pg15")]
+        let owns = pg_sys::pg_class_ownercheck(relation, user);
+        #[cfg(not(feature = "pg15"))]
+        let owns = pg_sys::object_ownercheck(pg_sys::RelationRelationId, relation, user);
+        owns
+    }
+}
+
 /// Whether row-level security hides rows of a table from the current user.
 ///
 /// Raises an error where the user has switched row_security off and would see less than all.

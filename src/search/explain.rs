@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::legs::Leg;
 use super::run::{Outcome, Search};
 use super::statements::{Connection, Parameter};
+use super::target::Calibrated;
 use super::terms::Matches;
 use crate::bridge::server_text;
 
@@ -22,7 +23,7 @@ pub fn plan(search: &Search<'_>, outcome: &Outcome, leg: Leg) -> Vec<String> {
     }
     let scope = search.scope();
     let sql = match leg {
-        Leg::Keyword => scope.keyword_sql(outcome.most_ranked, search.scores_by_both(outcome)),
+        Leg::Keyword => scope.keyword_sql(outcome.most_ranked, search.reads_embeddings(outcome)),
         Leg::Vector => scope.vector_sql(outcome.exact, search.reads_documents(outcome)),
     };
     let matches = (leg == Leg::Keyword).then_some(outcome.matches.as_ref()).flatten();
@@ -106,6 +107,13 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
     json!({
         "classification": classification(outcome),
         "vector_weight": real(outcome.vector_weight),
+        "weight_from": weight_from(search, outcome),
+        "calibration": outcome.calibration.map(|calibration| json!({
+            "weight": number(calibration.weight),
+            "spread": number(calibration.spread),
+            "found": number(calibration.found),
+            "searches": calibration.searches,
+        })),
         "rarity": number(outcome.rarity),
         "strategy": {
             "asked": options.strategy.name(),
@@ -169,6 +177,17 @@ fn why_skipped(search: &Search<'_>, outcome: &Outcome, leg: Leg, found: usize) -
         "the text search configuration leaves no word of the query".into()
     } else {
         format!("the strategy is {}", strategy.name())
+    }
+}
+
+/// Where the weight of the vector leg comes from.
+fn weight_from(search: &Search<'_>, outcome: &Outcome) -> &'static str {
+    let (target, options) = (&search.target, &search.request.options);
+    match options.strategy {
+        Strategy::KeywordOnly | Strategy::VectorOnly => "the strategy",
+        _ if options.vector_weight.is_some() => "the options",
+        _ if outcome.calibration.is_some() && target.calibrated == Calibrated::Wholly => "the searches of the table",
+        _ => "the target and its profile",
     }
 }
 

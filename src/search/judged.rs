@@ -61,6 +61,7 @@ pub fn measure(
             candidates: usize::try_from(options.candidates(None)).unwrap_or(0),
             options: options.clone(),
             page: Page::default(),
+            in_earnest: false,
         };
         let search = Search::new(connection, request);
         let outcome = search.run();

@@ -13,12 +13,12 @@ use super::target::Target;
 use crate::bridge::own_table;
 
 /// The tables that targets are read from.
-const TABLES: [&CStr; 3] = [c"search_target", c"search_profile", c"search_statistics"];
+const TABLES: [&CStr; 4] = [c"search_target", c"search_profile", c"search_statistics", c"search_background"];
 /// The trigger of each that tells of changes.
 const TRIGGER: &CStr = c"announce";
 
-/// Targets that a session keeps, about a kilobyte each.
-const KEPT: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+/// Targets that a session keeps, about a kilobyte each, and 128 kilobytes more for one whose searches it has learned from.
+const KEPT: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// A target, and how many changes had been seen when it was read.
 struct Kept {

@@ -26,17 +26,23 @@ impl Search<'_> {
             return;
         }
         outcome.ran.push(Leg::Keyword);
-        let by_both = self.scores_by_both(outcome);
         let ranked = match outcome.index.clone() {
             Some(index) => {
                 let ranked = index.rows(self.connection, &self.asked(outcome, &terms));
                 outcome.take_keyword(&ranked);
                 ranked
             }
-            None => self.keyword_passes(outcome, &terms, by_both),
+            None => self.keyword_passes(outcome, &terms),
         };
-        if by_both {
-            outcome.vector = self.scope().similarities_of(self.connection, &ranked);
+        if self.scores_by_both(outcome) {
+            outcome.vector = self.scope().similarities_of(self.connection, &ranked.candidates);
+        }
+        if outcome.learns
+            && let Some(best) = ranked.candidates.first()
+            && outcome.vector.iter().all(|(id, _)| *id != best.id)
+        {
+            let similarities = self.scope().similarities_of(self.connection, std::slice::from_ref(best));
+            outcome.similarity_of_best_by_words = similarities.first().map(|(_, score)| *score);
         }
     }
 
@@ -50,13 +56,14 @@ impl Search<'_> {
             scope: self.scope(),
             terms,
             phrases: options.phrases,
-            by_both: self.scores_by_both(outcome),
+            with_embedding: self.reads_embeddings(outcome),
             enough: page.depth().filter(|_| alone && by_best).map_or(*candidates, |depth| depth.min(*candidates)),
         }
     }
 
     /// The keyword leg on a GIN index; the outcome has its rows when it is through.
-    fn keyword_passes(&self, outcome: &mut Outcome, terms: &Terms, by_both: bool) -> Ranked {
+    fn keyword_passes(&self, outcome: &mut Outcome, terms: &Terms) -> Ranked {
+        let with_embedding = self.reads_embeddings(outcome);
         let options = &self.request.options;
         let most = u64::try_from(outcome.most_ranked).unwrap_or(0);
         let only_phrases = self.only_phrases(terms);
@@ -70,7 +77,7 @@ impl Search<'_> {
         let scope = self.scope();
         let look = |outcome: &mut Outcome, floor: f64| {
             let matches = if only_phrases { terms.with_phrases() } else { terms.above(floor) };
-            let ranked = scope.keyword(self.connection, terms, &matches, outcome.most_ranked, by_both);
+            let ranked = scope.keyword(self.connection, terms, &matches, outcome.most_ranked, with_embedding);
             outcome.passes += 1;
             outcome.matches = Some(matches);
             let cut = ranked.read as u64 >= most;

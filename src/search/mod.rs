@@ -1,15 +1,16 @@
 //! A search: what was asked, the target that it is asked of, the legs, and the rows in order.
 //!
 //! Promises: it runs with the rights, the snapshot and the `search_path` of the caller; every statement names what it uses with
-//! its schema, operators and casts among them; nothing of a query is kept but plans, and the weights of words that the
-//! function of another extension keeps of its index.
-//! Uses: [`backend`](crate::backend) for the classification, [`settings`](crate::settings), [`bridge`](crate::bridge). Used by:
-//! [`api`](crate::api).
+//! its schema, operators and casts among them; nothing of a query is kept but plans, the weights of words that the
+//! function of another extension keeps of its index, and hashes of the latest that were learned from.
+//! Uses: [`backend`](crate::backend) for the classification, [`shared_memory`](crate::shared_memory) for what is learned,
+//! [`settings`](crate::settings), [`bridge`](crate::bridge), [`process`](crate::process). Used by: [`api`](crate::api).
 //!
 //! - [`run`]: a search from its arguments to its rows. [`arguments`]: what these are read as. [`explain`]: how it came to them.
 //! - [`target`]: the table. `kept_targets`: those that are read already. [`terms`]: the words.
 //! - `keyword_leg`, `vector_leg`: what each leg asks of the table. [`legs`]: what they have in common. `best_rows`: the best of
 //!   what comes back.
+//! - [`learning`]: what searches tell of their table, and what they go by.
 //! - [`bm25_index`]: a BM25 index of another extension in the place of the GIN index, where the table has one.
 //! - `local_settings`: settings for the search alone. `statements`: plans that are kept, and rows one by one. `catalog`: what the system catalogs say,
 //!   and `catalog_changes`: how long it holds.
@@ -24,6 +25,7 @@ pub mod explain;
 pub mod judged;
 mod kept_targets;
 mod keyword_leg;
+pub mod learning;
 mod legs;
 mod local_settings;
 pub mod ranked_lists;

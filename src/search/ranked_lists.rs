@@ -22,7 +22,7 @@ pub fn method(call: &Call<'_>, n: usize) -> Option<Method> {
             .set_hint("Use auto, max, minmax, zscore, sigmoid or rrf.")
             .report(PgLogLevel::ERROR);
     }
-    fusion.map(|fusion| fusion.method(call.double(n + 1), call.double(n + 2)))
+    fusion.map(|fusion| fusion.method(call.double(n + 1), call.double(n + 2), None))
 }
 
 /// A leg from two parallel array arguments, from the n-th; a null id or score has no place in a ranked list.

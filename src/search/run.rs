@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use harca_core::search::boosts::Boosts;
+use harca_core::search::calibration::Calibration;
 use harca_core::search::filter;
 use harca_core::search::fusion::{Fused, Method};
 use harca_core::search::options::{Options, Ranking, Strategy};
@@ -21,7 +22,7 @@ use super::catalog;
 use super::kept_targets;
 use super::legs::{Id, Leg, Scope};
 use super::statements::Connection;
-use super::target::{Target, refuse};
+use super::target::{Calibrated, Target, refuse};
 use super::terms::{Matches, Terms};
 use crate::backend::{self, Answer};
 use crate::bridge::server_text::{self, ServerText};
@@ -43,6 +44,8 @@ pub struct Request {
     pub page: Page,
     /// Rows to take from each leg.
     pub candidates: usize,
+    /// Whether somebody wants its rows, so that it tells what is searched for in the table.
+    pub in_earnest: bool,
 }
 
 /// A word that a handful of documents have.
@@ -65,6 +68,12 @@ pub struct Outcome {
     pub rarity: f64,
     /// The weight of the vector leg.
     pub vector_weight: f32,
+    /// What the searches of the table have told before.
+    pub calibration: Option<Calibration>,
+    /// Whether this one is learned from.
+    pub(super) learns: bool,
+    /// The score in the vector leg of the best row of the keyword leg, where it is not among the leg's rows and was read.
+    pub(super) similarity_of_best_by_words: Option<f64>,
     /// The strategy that was taken.
     pub strategy: Strategy,
     /// Why, where it was not asked for.
@@ -194,15 +203,20 @@ impl<'c> Search<'c> {
         let (index, index_unfit) = index.map_or_else(|why| (None, why), |index| (Some(index), None));
         times.terms = began.elapsed();
         let rarity = terms.as_ref().map_or(0.0, Terms::rarity);
+        let calibration = self.calibration();
         let vector_weight = match options.strategy {
             Strategy::KeywordOnly => 0.0,
             Strategy::VectorOnly => 1.0,
-            _ => options.vector_weight.unwrap_or_else(|| self.expected_weight(&answer, rarity)) as f32,
+            _ => options.vector_weight.unwrap_or_else(|| self.expected_weight(&answer, rarity, calibration.as_ref()))
+                as f32,
         };
         let mut outcome = Outcome {
             answer,
             rarity,
             vector_weight,
+            calibration,
+            learns: false,
+            similarity_of_best_by_words: None,
             strategy: options.strategy,
             reason: None,
             matches: None,
@@ -226,6 +240,7 @@ impl<'c> Search<'c> {
         if options.strategy == Strategy::Auto {
             outcome.choose(embedding.is_some(), *candidates);
         }
+        outcome.learns = self.learns(&outcome);
         // Where both legs run, what the vector leg has found tells which rows the keyword leg need not look at.
         let vector_goes_first = outcome.strategy == Strategy::Parallel;
         if vector_goes_first {
@@ -242,6 +257,9 @@ impl<'c> Search<'c> {
         if !vector_goes_first {
             self.timed_vector_leg(&mut outcome);
         }
+        if outcome.learns {
+            self.learn(&mut outcome);
+        }
         outcome
     }
 
@@ -255,16 +273,18 @@ impl<'c> Search<'c> {
     ///
     /// By the probabilities and not by the type, which `pg_harca.min_confidence` may make unknown: doubt has moved them
     /// already. A type without a row has the target's own weight, and that of "keyword" goes over to that of "exact term"
-    /// as the word is rare.
-    fn expected_weight(&self, answer: &Answer, rarity: f64) -> f64 {
+    /// as the word is rare. What searches have told moves all but that of exact terms, as far as it moves the target's own.
+    fn expected_weight(&self, answer: &Answer, rarity: f64, calibration: Option<&Calibration>) -> f64 {
         let own = f64::from(self.target.vector_weight);
+        let told = calibration.filter(|_| self.target.calibrated == Calibrated::Wholly);
+        let shift = told.map_or(0.0, |calibration| calibration.weight - own);
         let exact_term = self.target.weight_of("exact term");
         let labels = answer.names().labels.iter();
         let kinds: Vec<Kind> = labels
             .zip(answer.classification().scores.as_slice())
             .map(|(label, probability)| {
                 let profile = self.target.weight_of(label);
-                let weight = profile.unwrap_or(own);
+                let weight = (profile.unwrap_or(own) + shift).clamp(0.0, 1.0);
                 let exact_weight = match profile.and(exact_term) {
                     Some(exact) if label == "keyword" => exact,
                     _ => weight,
@@ -278,6 +298,11 @@ impl<'c> Search<'c> {
     /// Whether the keyword leg scores its rows by meaning as well.
     pub fn scores_by_both(&self, outcome: &Outcome) -> bool {
         outcome.strategy == Strategy::KeywordFirst && self.request.embedding.is_some()
+    }
+
+    /// Whether it reads their embeddings.
+    pub fn reads_embeddings(&self, outcome: &Outcome) -> bool {
+        outcome.learns || self.scores_by_both(outcome)
     }
 }
 
@@ -308,7 +333,7 @@ impl Outcome {
         };
         // Similarities have no scale where there are none.
         let deviation = if self.vector.is_empty() { None } else { search.target.statistics().similarity_deviation };
-        options.fusion.method(deviation, bound)
+        options.fusion.method(deviation, bound, self.calibration.as_ref())
     }
 
     /// Takes what a pass of the keyword leg has found.

@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use harca_core::search::background::{Background, Similarity};
 use harca_core::search::sql_text::quote_ident;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -34,6 +35,15 @@ impl Distance {
         }
     }
 
+    /// The same without a table.
+    pub fn similarity(self) -> Similarity {
+        match self {
+            Self::Cosine => Similarity::Cosine,
+            Self::L2 => Similarity::L2,
+            Self::InnerProduct => Similarity::InnerProduct,
+        }
+    }
+
     /// The score of a row at a distance: the nearer, the higher.
     pub fn score(self, distance: f64) -> f64 {
         match self {
@@ -41,6 +51,17 @@ impl Distance {
             Self::L2 | Self::InnerProduct => 0.0 - distance,
         }
     }
+}
+
+/// What becomes of what searches tell of a target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Calibrated {
+    /// The weight of the vector leg and the scales of both legs go by it.
+    Wholly,
+    /// The scales alone: the weight is fixed.
+    Scales,
+    /// Nothing.
+    No,
 }
 
 /// A target whose table and columns are there.
@@ -90,6 +111,10 @@ pub struct Target {
     pub b: f64,
     /// What is known of its rows, once a search has asked: for all that follow, while nothing changes.
     statistics: Rc<OnceCell<Statistics>>,
+    /// Some rows of it, once a search has asked, likewise.
+    background: Rc<OnceCell<Option<Background>>>,
+    /// What becomes of what searches tell of it.
+    pub calibrated: Calibrated,
     /// The weights of the profile, by label.
     pub profile: Vec<(String, f64)>,
     /// Whether its row means the same under another `search_path`.
@@ -109,6 +134,7 @@ mod target_column {
     pub const VECTOR_WEIGHT: usize = 9;
     pub const K1: usize = 10;
     pub const B: usize = 11;
+    pub const CALIBRATION: usize = 12;
 }
 
 /// Columns of `harca.search_profile`, likewise.
@@ -124,6 +150,9 @@ mod statistics_column {
     pub const SIMILARITY_DEVIATION: usize = 3;
 }
 
+/// Column of `harca.search_background`, likewise.
+const EMBEDDINGS: usize = 1;
+
 /// The row of a target before it is checked.
 struct Found {
     relation: Oid,
@@ -134,6 +163,7 @@ struct Found {
     vector_weight: f32,
     k1: f64,
     b: f64,
+    calibrated: Calibrated,
 }
 
 impl Found {
@@ -150,6 +180,11 @@ impl Found {
             vector_weight: row.real(VECTOR_WEIGHT).unwrap_or(0.5),
             k1: row.double(K1).unwrap_or(0.9),
             b: row.double(B).unwrap_or(0.4),
+            calibrated: match text(CALIBRATION).as_str() {
+                "on" => Calibrated::Wholly,
+                "scales" => Calibrated::Scales,
+                _ => Calibrated::No,
+            },
         }
     }
 }
@@ -265,6 +300,8 @@ impl Target {
             k1: found.k1,
             b: found.b,
             statistics: Rc::default(),
+            background: Rc::default(),
+            calibrated: found.calibrated,
             profile,
             is_qualified,
         }
@@ -281,6 +318,19 @@ impl Target {
     /// What is known of its rows. A search by words on a BM25 index, which has statistics of its own, need not know.
     pub fn statistics(&self) -> Statistics {
         *self.statistics.get_or_init(|| Statistics::of(&self.name))
+    }
+
+    /// Some of its rows, as they were when its statistics were made.
+    pub fn background(&self) -> Option<&Background> {
+        let read = || {
+            let mut found = None;
+            let name = server_text::from_utf8(&self.name);
+            own_table::scan_for(c"search_background", c"search_background_pkey", name, |row| {
+                found = row.reals(EMBEDDINGS).and_then(|(rows, dimensions)| Background::new(rows, dimensions));
+            });
+            found
+        };
+        self.background.get_or_init(read).as_ref()
     }
 
     /// The document of a row `t` as SQL, as it is in the index.

@@ -49,6 +49,7 @@ impl Search<'_> {
         let Some(terms) = &outcome.terms else { return false };
         match outcome.strategy {
             Strategy::VectorFirst => true,
+            Strategy::Parallel if outcome.learns => true,
             Strategy::Parallel => {
                 self.request.options.ranking == Ranking::Bm25
                     && outcome.index.is_none()
@@ -88,8 +89,8 @@ impl Outcome {
 
 impl Scope<'_> {
     /// The similarities of rows that the keyword leg has found and that have an embedding, best first.
-    pub(super) fn similarities_of(&self, connection: &Connection, ranked: &Ranked) -> Vec<(Id, f64)> {
-        let rows = ranked.candidates.iter().filter_map(|row| Some((row.id.clone(), row.extra.other.as_ref()?)));
+    pub(super) fn similarities_of(&self, connection: &Connection, rows: &[Candidate]) -> Vec<(Id, f64)> {
+        let rows = rows.iter().filter_map(|row| Some((row.id.clone(), row.extra.other.as_ref()?)));
         let (ids, embeddings): (Vec<Id>, Vec<&Copied>) = rows.unzip();
         in_order(ids.into_iter().zip(similarities(connection, self, &embeddings)))
     }

@@ -1,4 +1,5 @@
-//! What all backends share: the cache of answers (L2), the secret of its keys, and counters.
+//! What all backends share: the cache of answers (L2), the secret of its keys, counters, and what searches have told of
+//! their tables.
 //!
 //! # Locking contract
 //!
@@ -11,6 +12,7 @@
 //! | a [`Slot`] | the process that has its number, by relaxed stores; nobody else has that number at the time | anybody; counts may be a moment behind each other |
 //! | the [`ModelStats`] | anybody who has run the model, by atomic additions | anybody |
 //! | the [`Arm`]s and [`Health`]s | anybody, under the contract of [`harca_core::watch::traffic`] and [`harca_core::watch::breaker`] | anybody |
+//! | the calibrations | anybody who searches, under the contract of [`harca_core::search::calibration::shared`] | anybody |
 //! | the [`Set`]s | anybody, under the contract of [`harca_core::cache::shared`] | anybody |
 //!
 //! With `shared_preload_libraries` the postmaster makes the memory at start, and anew after a crash, and backends inherit
@@ -21,7 +23,8 @@
 //! # The room
 //!
 //! Promises: a process that cannot have shared memory works all the same; nothing that lies here raises an error or waits.
-//! Uses: [`settings`], [`process`]. Used by: [`backend`](crate::backend), [`api`](crate::api), [`init`](crate::init).
+//! Uses: [`settings`], [`process`]. Used by: [`backend`](crate::backend), [`search`](crate::search),
+//! [`api`](crate::api), [`init`](crate::init).
 //!
 //! - [`reserve`]: the memory of a preloaded library; `dynamic`: that of one which is not.
 //! - [`answer_cache`]: the cache of answers as a backend sees it.
@@ -48,6 +51,7 @@ use std::slice;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use harca_core::cache::shared::{Set, SharedCache};
+use harca_core::search::calibration::shared as calibration;
 use harca_core::watch::model_stats::ModelStats;
 use harca_core::watch::traffic::{Arm, Block, Health};
 use pgrx::pg_sys;
@@ -111,6 +115,9 @@ const ARMS: usize = 64;
 /// Models in all databases whose health is known; likewise.
 const HEALTHS: usize = 32;
 
+/// Search targets in all databases whose searches are learned from; likewise.
+pub const CALIBRATIONS: usize = 128;
+
 #[repr(C, align(64))]
 struct Header {
     /// What the keys of the cache are made with; nobody outside the server can know it.
@@ -137,6 +144,7 @@ pub struct Shared {
     slots: &'static [Slot],
     arms: &'static [Arm],
     healths: &'static [Health],
+    calibrations: &'static [calibration::Slot],
     sets: &'static [Set],
     /// The slot of this process.
     own: Option<&'static Slot>,
@@ -162,7 +170,11 @@ impl Layout {
     }
 
     fn head_bytes(&self) -> usize {
-        size_of::<Header>() + self.slots * size_of::<Slot>() + ARMS * size_of::<Arm>() + HEALTHS * size_of::<Health>()
+        size_of::<Header>()
+            + self.slots * size_of::<Slot>()
+            + ARMS * size_of::<Arm>()
+            + HEALTHS * size_of::<Health>()
+            + CALIBRATIONS * size_of::<calibration::Slot>()
     }
 
     fn bytes(&self) -> usize {
@@ -204,11 +216,13 @@ impl Shared {
             let slots: *const Slot = header.add(1).cast();
             let arms: *const Arm = slots.add(head.slots).cast();
             let healths: *const Health = arms.add(ARMS).cast();
+            let calibrations: *const calibration::Slot = healths.add(HEALTHS).cast();
             Self {
                 header: head,
                 slots: slice::from_raw_parts(slots, head.slots),
                 arms: slice::from_raw_parts(arms, ARMS),
                 healths: slice::from_raw_parts(healths, HEALTHS),
+                calibrations: slice::from_raw_parts(calibrations, CALIBRATIONS),
                 sets: if head.sets == 0 { &[] } else { slice::from_raw_parts(sets, head.sets) },
                 own: None,
             }
@@ -237,7 +251,11 @@ impl Shared {
 
     /// Bytes of all but the cache.
     pub fn statistics_bytes(&self) -> usize {
-        size_of::<Header>() + size_of_val(self.slots) + size_of_val(self.arms) + size_of_val(self.healths)
+        size_of::<Header>()
+            + size_of_val(self.slots)
+            + size_of_val(self.arms)
+            + size_of_val(self.healths)
+            + size_of_val(self.calibrations)
     }
 
     /// Entries that came from the dump of a former run.
@@ -314,6 +332,11 @@ impl Shared {
     /// Where the health of models is kept.
     pub fn healths(&self) -> &'static [Health] {
         self.healths
+    }
+
+    /// What the searches of each target have told.
+    pub fn calibrations(&self) -> calibration::Slots<'static> {
+        calibration::Slots(self.calibrations)
     }
 
     /// Counts a sampled query that found no room in the log.

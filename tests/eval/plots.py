@@ -10,14 +10,15 @@ from matplotlib import pyplot  # noqa: E402
 
 from .ways import ALPHAS  # noqa: E402
 
-WAYS = {"BM25": "#9a9a9a", "dense": "#c9c9c9", "RRF 60": "#d98e04", "auto": "#336791"}
+WAYS = {"BM25": "#9a9a9a", "dense": "#c9c9c9", "RRF 60": "#d98e04", "auto, new": "#8fb4d3", "auto": "#336791"}
 
 
 def draw(measured, folder):
-    """Writes search_weights.svg and search_ways.svg into the folder, from a list of Results: one below the other."""
+    """Writes search_weights.svg, search_ways.svg and search_learned.svg into the folder, from a list of Results: one below the other."""
     folder.mkdir(parents=True, exist_ok=True)
     _save(measured, _weights, 3.6, folder / "search_weights.svg")
     _save(measured, _ways, 2.6, folder / "search_ways.svg")
+    _save(measured, _learned, 2.6, folder / "search_learned.svg")
 
 
 def _weights(axes, results, first, last):
@@ -31,6 +32,19 @@ def _weights(axes, results, first, last):
         axes.legend(frameon=False, fontsize=7, ncol=3)
     if last:
         axes.set_xlabel("weight of the vector leg; a dot marks the best")
+
+
+def _learned(axes, results, first, last):
+    """The weight by the number of searches, for each collection, in the colours of the weights."""
+    for name, outcome in results.natural.items():
+        color = f"C{list(first.natural).index(name)}" if name in first.natural else None
+        axes.plot(*zip(*outcome.learned), linewidth=1.5, marker=".", label=name, color=color)
+    axes.set_ylabel("weight of the vector leg")
+    axes.set_ylim(0, 1)
+    if results is first:
+        axes.legend(frameon=False, fontsize=7, ncol=3)
+    if last:
+        axes.set_xlabel("searches, in random order")
 
 
 def _ways(axes, results, first, last):

@@ -9,7 +9,7 @@ from . import plots
 from .measures import significance
 from .requirements import REFERENCE, requirements
 from .results import Results
-from .ways import ALPHAS, HALF
+from .ways import ALPHAS, HALF, STEPS
 
 # Written by hand: what the columns mean, and, by the key of a model, remarks beside the figures that they speak of.
 LEGEND = Path(__file__).with_name("legend.md")
@@ -60,6 +60,8 @@ def page(measured, unmeasured, about, found):
         "",
         "![nDCG by kind of query](plots/search_ways.svg)",
         "",
+        "![The weight that a table has learned](plots/search_learned.svg)",
+        "",
         "## Required",
         "",
         *table(
@@ -84,6 +86,7 @@ WAYS = {
     "plain, best fixed": lambda results, name: results.best(name, "plain"),
     "on others": lambda results, name: results.on_others(name, "fixed"),
     "best fixed": lambda results, name: results.best(name, "fixed"),
+    "auto, new": lambda results, name: results.way(name, "auto, new"),
     "auto": lambda results, name: results.way(name, "auto"),
     "oracle": lambda results, name: results.natural[name].oracle(),
 }
@@ -115,6 +118,9 @@ def section(results):
         "### Queries of the collections",
         "",
         *natural_tables(results),
+        "### The weight that searches have told",
+        "",
+        *learned_table(results),
         "### Queries with an exact term",
         "",
         *exact_table(results),
@@ -148,6 +154,25 @@ def natural_tables(results):
         ),
         "",
     ]
+
+
+def learned_table(results):
+    """The weight of the vector leg by the number of searches, beside the best one."""
+    steps = {name: dict(outcome.learned) for name, outcome in results.natural.items()}
+    best = lambda outcome: ALPHAS[max(range(len(ALPHAS)), key=lambda n: outcome.fixed[n].mean())]  # noqa: E731
+    return [
+        *table(
+            ["", *(f"after {step}" if step else "new" for step in STEPS), "after all", "and exact terms", "best fixed"],
+            [
+                [
+                    name, *(f"{steps[name][step]:.2f}" if step in steps[name] else "" for step in STEPS), f"{outcome.weight:.2f}",
+                    f"{results.exact[name].weight:.2f}", f"{best(outcome):.2f}",
+                ]
+                for name, outcome in results.natural.items()
+            ],
+        ),
+        "",
+    ]  # fmt: skip
 
 
 def exact_table(results):
@@ -219,6 +244,8 @@ def ways_summary(outcome):
         "fixed": [scores.mean() for scores in outcome.fixed],
         "oracle": outcome.oracle(),
         "keyword_found": outcome.keyword_found,
+        "learned": outcome.learned,
+        "weight": outcome.weight,
     }
 
 

@@ -80,6 +80,8 @@ def of_all(measured):
         checks.most(f"auto, farthest below the {what}", value, bound, where)
     value, where = worst(min, Results.exact_share)
     checks.least("exact terms: auto ÷ BM25, lowest", value, 0.985, where)
+    value, where = worst(max, Results.drift)
+    checks.most("exact terms: how far they move the weight of a table", value, 0.05, where)
     checks.least(
         "mixed: auto above the best plain fixed weight of each, mean",
         mean(lambda r, name: r.mixed(name, "auto") - r.mixed_best(name, "plain")),

@@ -47,6 +47,10 @@ class Results:
         """What auto has of BM25's figure for queries with an exact term."""
         return self.exact[name].ways["auto"].mean() / self.exact[name].ways["BM25"].mean()
 
+    def drift(self, name):
+        """How far queries with an exact term have moved the weight from where the collection's own queries had put it."""
+        return abs(self.exact[name].weight - self.natural[name].weight)
+
     def mixed(self, name, way):
         """The mean over as many queries of the one kind as of the other."""
         return (self.natural[name].ways[way].mean() + self.exact[name].ways[way].mean()) / 2

@@ -82,6 +82,20 @@ class Engine:
         rows = self.connection.query(sql)
         return [[id_ for id_ in json.loads(ids) if id_ is not None] for _, ids in rows], (time.perf_counter() - started) / len(rows)
 
+    def calibrate(self, way):
+        """What becomes of what searches tell of the table: "on" or "off"."""
+        self.connection.query(f"UPDATE harca.search_target SET calibration = '{way}'")
+
+    def weight(self):
+        """The weight of the vector leg that searches go by now."""
+        return float(self.connection.value("SELECT vector_weight FROM harca.stat_search_target"))
+
+    def ask_some(self, places):
+        """Searches for some of the queries, by their places, as an application does."""
+        self.connection.query(f"""
+            SELECT count(*) FROM unnest('{{{",".join(map(str, places))}}}'::integer[]) AS p (place) JOIN query AS q USING (place),
+                                 hybrid_search('document', q.content, q.embedding)""")
+
     def legs(self):
         """What each leg finds when both run, as hybrid_search shows it."""
         rows = self.connection.query(f"""
@@ -153,7 +167,7 @@ class Engine:
                     SELECT array_agg(exactness) AS exactness, array_agg(curve) AS curves, avg(measure) AS before
                     FROM judged JOIN (SELECT DISTINCT query FROM learned) AS l USING (query)
                 ) AS j
-                CROSS JOIN LATERAL harca.fit_weights(j.exactness, {places.format("i")}, {places.format("j")}, j.curves, 6, 0.5, 0.1) AS f
+                CROSS JOIN LATERAL harca.fit_weights(j.exactness, {places.format("i")}, {places.format("j")}, j.curves, 6, (SELECT vector_weight FROM harca.stat_search_target), 0.1) AS f
             ) AS t""")
         return json.loads(row[0])
 

@@ -1,5 +1,6 @@
 """The ways to search that are compared, and what each makes of a set of queries."""
 
+import random
 from dataclasses import dataclass, field
 
 from . import measures
@@ -7,6 +8,9 @@ from . import measures
 # Every fixed weight of the vector leg, and where the one is that people begin with.
 ALPHAS = [round(0.05 * step, 2) for step in range(21)]
 HALF = ALPHAS.index(0.5)
+
+# Searches after which the weight is looked at that a table has learned.
+STEPS = [0, 20, 50, 100, 200]
 
 
 @dataclass
@@ -29,13 +33,16 @@ class Outcome:
     """What all ways make of the queries of a collection.
 
     ways: name → Scores. plain and fixed: a Scores for each of ALPHAS, by the plain recipe and by the scales of the
-    extension. keyword_found: the share of the queries for which the keyword leg found something.
+    extension. keyword_found: the share of the queries for which the keyword leg found something. learned: (searches, weight of
+    the vector leg after them), in random order, from none to all. weight: what it was when all of it was over.
     """
 
     ways: dict = field(default_factory=dict)
     plain: list = field(default_factory=list)
     fixed: list = field(default_factory=list)
     keyword_found: float = 0.0
+    learned: list = field(default_factory=list)
+    weight: float = 0.0
 
     def oracle(self):
         """The mean of each query's best fixed weight, by the scales of the extension."""
@@ -57,8 +64,12 @@ def compare(engine, collection, query_embeddings):
             seconds,
         )
 
+    engine.calibrate("off")
+    new = judge(*engine.search())
+    engine.calibrate("on")
+    learned = learn(engine, len(collection.queries), collection.name)
     legs = engine.legs()
-    outcome = Outcome(keyword_found=sum(bool(leg.keyword) for leg in legs) / len(legs))
+    outcome = Outcome(learned=learned, keyword_found=sum(bool(leg.keyword) for leg in legs) / len(legs))
     outcome.plain = [judge([plain(leg, alpha) for leg in legs]) for alpha in ALPHAS]
     outcome.fixed = [judge(rankings) for rankings in engine.fuse(legs, ALPHAS)]
     (by_rank,) = engine.fuse(legs, [0.5], "rrf")
@@ -66,9 +77,22 @@ def compare(engine, collection, query_embeddings):
         "BM25": judge([[id_ for id_, _ in leg.keyword] for leg in legs]),
         "dense": judge([[id_ for id_, _ in leg.vector] for leg in legs]),
         "RRF 60": judge(by_rank),
+        "auto, new": new,
         "auto": judge(*engine.search()),
     }
+    outcome.weight = engine.weight()
     return outcome
+
+
+def learn(engine, queries, seed):
+    """Searches for all queries in random order, and gives the weight after some of them."""
+    order = random.Random(f"order of {seed}").sample(range(queries), queries)
+    steps = [*(step for step in STEPS if step < queries), queries]
+    learned = [(0, engine.weight())]
+    for former, step in zip(steps, steps[1:]):
+        engine.ask_some(order[former:step])
+        learned.append((step, engine.weight()))
+    return learned
 
 
 def plain(leg, alpha):

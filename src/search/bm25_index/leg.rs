@@ -34,8 +34,8 @@ pub struct Asked<'a> {
     pub terms: &'a Terms,
     /// What becomes of its phrases.
     pub phrases: Phrases,
-    /// Whether its rows are scored by meaning as well.
-    pub by_both: bool,
+    /// Whether the embeddings of its rows are read.
+    pub with_embedding: bool,
     /// How many of the best rows are needed, up to the candidates; more may come.
     pub enough: usize,
 }
@@ -240,7 +240,7 @@ impl Asked<'_> {
         let phrases: String = (1..=self.terms.phrases.len())
             .map(|n| format!(", t.{document} OPERATOR(pg_catalog.@@) ($4)[{n}]"))
             .collect();
-        let embedding = if self.by_both { format!(", t.{embedding}") } else { String::new() };
+        let embedding = if self.with_embedding { format!(", t.{embedding}") } else { String::new() };
         format!("SELECT t.{id}, {score}{phrases}{embedding}{}", self.scope.boost_columns())
     }
 
@@ -256,8 +256,8 @@ impl Asked<'_> {
         }
         let embedding = 2 + self.terms.phrases.len();
         let extra = || Extra {
-            other: if self.by_both { row.copy(embedding) } else { None },
-            boost: self.scope.boost(row, embedding + usize::from(self.by_both)),
+            other: if self.with_embedding { row.copy(embedding) } else { None },
+            boost: self.scope.boost(row, embedding + usize::from(self.with_embedding)),
             ..Extra::default()
         };
         best.offer(score, || id, extra);

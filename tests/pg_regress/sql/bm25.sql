@@ -96,7 +96,7 @@ SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9 :* <-> '
 SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9$$, options => '{"phrases": "require"}');
 
 -- a keyword query with a rare word leans on the words
-SELECT harca.rarity('{3,100}') AS three, harca.rarity('{0,10,100}') AS ten, harca.rarity('{0}') AS absent, harca.rarity(NULL) AS none;
+SELECT harca.rarity('{3,100}') AS three, harca.rarity('{0,8,100}') AS eight, harca.rarity('{0}') AS absent, harca.rarity(NULL) AS none;
 -- its weight is the mean of the profile's by the probabilities, each as much that of exact terms as a word is rare
 SELECT q.query, round((x ->> 'vector_weight')::numeric, 3) = round(sum(s.p * CASE
            WHEN s.label = 'keyword' THEN (1 - r.rarity) * k.vector_weight + r.rarity * e.vector_weight

@@ -12,7 +12,7 @@ FROM generate_series(1, 200) AS i;
 CREATE INDEX ON fact USING gin (tsv);
 CREATE INDEX ON fact USING hnsw (embedding vector_cosine_ops);
 ANALYZE fact;
-SELECT harca.register_search_target('fact', 'fact', vector_weight => 0.9);
+SELECT harca.register_search_target('fact', 'fact', vector_weight => 0.9, calibration => 'off');
 CREATE TABLE judged AS
 SELECT format('what is known about topic%s?', t) AS query, '[0.6, 0.8]'::vector AS embedding, i AS id, 1 AS grade
 FROM generate_series(1, 30) AS t, generate_series(t, 200, 50) AS i;

@@ -39,6 +39,16 @@ pub enum Scale {
     /// Six standard deviations of the scores of any two rows of the table, counted from the minimum; `None` where that is
     /// not known. Rows that stand out from the table get more than rows that are the best of many alike.
     Table(Option<f64>),
+    /// How far the best row of a search stands above the background on average, counted from their minimum: the same in
+    /// another unit, where the searches of the table have told it.
+    Prominence(f64),
+    /// [`Scale::Bound`], in what the best row of a search has of it on average.
+    Found {
+        /// The bound.
+        bound: f64,
+        /// What the best row has on average; above 0.
+        typical: f64,
+    },
 }
 
 impl Method {
@@ -46,7 +56,7 @@ impl Method {
     /// not matter which other rows are in the leg.
     #[must_use]
     pub fn keyword_by_own_score(self) -> bool {
-        matches!(self, Self::Convex { keyword: Scale::Maximum | Scale::Bound(_), .. })
+        matches!(self, Self::Convex { keyword: Scale::Maximum | Scale::Bound(_) | Scale::Found { .. }, .. })
     }
 
     /// The score from which on a row that only the keyword leg has is fused into `fused` or more; the highest score of the
@@ -56,6 +66,7 @@ impl Method {
         let whole = match self {
             Self::Convex { keyword: Scale::Maximum, .. } => highest,
             Self::Convex { keyword: Scale::Bound(bound), .. } => geometric_mean(highest, bound),
+            Self::Convex { keyword: Scale::Found { bound, typical }, .. } => typical * geometric_mean(highest, bound),
             _ => return None,
         };
         let score = fused * whole / (1.0 - vector_weight.clamp(0.0, 1.0));
@@ -77,8 +88,8 @@ const RANK_CONSTANT: f64 = 60.0;
 pub struct Fused<Id> {
     /// The row.
     pub id: Id,
-    /// The fused score, from 0; at most 1 by the scales that are bounded, which [`Scale::ZScore`] and [`Scale::Table`]
-    /// are not.
+    /// The fused score, from 0; at most 1 by the scales that are bounded, which [`Scale::ZScore`], [`Scale::Table`],
+    /// [`Scale::Prominence`] and [`Scale::Found`] are not.
     pub score: f64,
     /// Place in the vector leg, from 1.
     pub vector_rank: Option<u32>,
@@ -180,6 +191,8 @@ fn scaled<Id>(leg: &[(Id, f64)], scale: Scale) -> Vec<f64> {
         Scale::Sigmoid if deviation > 0.0 => 1.0 / (1.0 + ((mean - score) / deviation).exp()),
         Scale::Sigmoid => 0.5,
         Scale::Bound(bound) => share(score, geometric_mean(high, bound)),
+        Scale::Prominence(spread) => above_low(score, spread),
+        Scale::Found { bound, typical } => share(score, typical * geometric_mean(high, bound)),
         Scale::Table(Some(deviation)) if deviation > 0.0 => above_low(score, TABLE_DEVIATIONS * deviation),
         Scale::Table(_) => TYPICAL_BEST * above_low(score, high - low),
     };
@@ -265,6 +278,8 @@ mod tests {
             (Scale::Bound(32.0), [0.5, 0.25, 0.0]),
             (Scale::Table(Some(2.0)), [8.0 / 12.0, 4.0 / 12.0, 0.0]),
             (Scale::Table(None), [0.36, 0.18, 0.0]),
+            (Scale::Prominence(4.0), [2.0, 1.0, 0.0]),
+            (Scale::Found { bound: 32.0, typical: 0.5 }, [1.0, 0.5, 0.0]),
         ] {
             let found = scaled(&leg, scale);
             assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{scale:?}: {found:?}");
@@ -284,7 +299,8 @@ mod tests {
 
     #[test]
     fn the_score_that_is_needed_in_the_keyword_leg_is_that_of_a_row_with_the_fused_score() {
-        for keyword in [Scale::Maximum, Scale::Bound(9.0), Scale::Bound(1.0)] {
+        for keyword in [Scale::Maximum, Scale::Bound(9.0), Scale::Bound(1.0), Scale::Found { bound: 9.0, typical: 0.6 }]
+        {
             let method = Method::Convex { vector: Scale::Table(Some(0.1)), keyword };
             let fused = fuse(&[(1, 0.9), (2, 0.5)], &[(1, 4.0), (3, 2.5), (4, 1.5)], 0.3, method);
             let score = fused.iter().find(|row| row.id == 3).unwrap().score;
@@ -310,6 +326,8 @@ mod tests {
             Just(Scale::Sigmoid),
             (0.0f64..20.0).prop_map(Scale::Bound),
             prop::option::of(0.0f64..1.0).prop_map(Scale::Table),
+            (0.0f64..1.0).prop_map(Scale::Prominence),
+            (0.0f64..20.0, 0.01f64..1.0).prop_map(|(bound, typical)| Scale::Found { bound, typical }),
         ]
     }
 

@@ -11,13 +11,16 @@
 //! - [`frequency_marks`]: what an index of words has to have in order to know how often they come, and [`length_classes`] how
 //!   long documents are.
 //! - [`index_weights`]: what an index that scores by BM25 knows of the words of a query.
-//! - [`weighting`]: the weight of the vector leg for one query.
+//! - [`weighting`]: the weight of the vector leg for one query. [`calibration`]: that of a table, by what its searches show,
+//!   beside the [`background`] of similarities.
 //! - [`fusion`]: two ranked lists into one.
 //! - [`paging`]: the rows of the fused list that are on a page. [`page_bound`]: when they are known.
 //! - [`tuning`]: what weights and parameters suit a table, by judged queries.
 
+pub mod background;
 pub mod bm25;
 pub mod boosts;
+pub mod calibration;
 mod decimal;
 pub mod filter;
 pub mod frequency_marks;

@@ -1,5 +1,6 @@
 //! The options of a search, from the JSON that a caller gives.
 
+use crate::search::calibration::Calibration;
 use crate::search::decimal::Decimal;
 use crate::search::fusion::{Method, Scale};
 use crate::search::json::{Members, Value, member};
@@ -126,14 +127,25 @@ choice! {
 
 impl Fusion {
     /// The method itself, by what is known: the standard deviation of the similarities of any two rows of the table, and
-    /// the score that no document exceeds for the query. `Auto` alone uses them, and does without either.
+    /// the score that no document exceeds for the query; and what the searches of the table have told of scores. `Auto`
+    /// alone uses them, and does without any.
     #[must_use]
-    pub fn method(self, similarity_deviation: Option<f64>, keyword_bound: Option<f64>) -> Method {
+    pub fn method(
+        self,
+        similarity_deviation: Option<f64>,
+        keyword_bound: Option<f64>,
+        calibration: Option<&Calibration>,
+    ) -> Method {
         let both = |scale| Method::Convex { vector: scale, keyword: scale };
         match self {
             Self::Auto => Method::Convex {
-                vector: Scale::Table(similarity_deviation),
-                keyword: keyword_bound.map_or(Scale::Maximum, Scale::Bound),
+                vector: calibration
+                    .map_or(Scale::Table(similarity_deviation), |calibration| Scale::Prominence(calibration.spread)),
+                keyword: match (keyword_bound, calibration) {
+                    (Some(bound), Some(calibration)) => Scale::Found { bound, typical: calibration.found },
+                    (Some(bound), None) => Scale::Bound(bound),
+                    (None, _) => Scale::Maximum,
+                },
             },
             Self::Max => both(Scale::Maximum),
             Self::MinMax => both(Scale::MinMax),

@@ -34,6 +34,12 @@ impl Page {
         }
     }
 
+    /// Whether no rows come before it by its offset.
+    #[must_use]
+    pub fn is_first(self) -> bool {
+        self.offset == 0
+    }
+
     /// How many rows have to be known before the page is; none where all of a list are on it.
     #[must_use]
     pub fn depth(self) -> Option<usize> {

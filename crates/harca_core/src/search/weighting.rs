@@ -5,7 +5,7 @@
 //! fixed weight (docs/SEARCH_QUALITY.md). What they tell of scores is in the [scales](crate::search::fusion::Scale).
 
 /// A word that so many documents have is looked for in order to find these; one of twice as many is a fourth as telling.
-const HANDFUL: f64 = 5.0;
+const HANDFUL: f64 = 4.0;
 
 /// How rare the rarest word of a query is, by how many documents have each: 1 when a handful do at most, falling with the
 /// square of their number; 0 when none has any.
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn rarity_falls_with_the_square() {
         assert_eq!(rarity([3, 100]), 1.0);
-        assert_eq!(rarity([0, 10, 100]), 0.25);
+        assert_eq!(rarity([0, 8, 100]), 0.25);
         assert_eq!(rarity([0]), 0.0);
         assert_eq!(rarity([]), 0.0);
     }

@@ -224,13 +224,18 @@ fn the_limit_may_ask_for_more_candidates() {
 
 #[test]
 fn fusion_by_what_is_known() {
-    let auto = Fusion::Auto.method(Some(0.1), Some(16.0));
+    let auto = Fusion::Auto.method(Some(0.1), Some(16.0), None);
     assert_eq!(auto, Method::Convex { vector: Scale::Table(Some(0.1)), keyword: Scale::Bound(16.0) });
-    let unknown = Fusion::Auto.method(None, None);
+    let unknown = Fusion::Auto.method(None, None, None);
     assert_eq!(unknown, Method::Convex { vector: Scale::Table(None), keyword: Scale::Maximum });
-    let max = Fusion::Max.method(Some(0.1), Some(16.0));
+    let max = Fusion::Max.method(Some(0.1), Some(16.0), None);
     assert_eq!(max, Method::Convex { vector: Scale::Maximum, keyword: Scale::Maximum });
-    assert_eq!(Fusion::Rrf.method(None, None), Method::ReciprocalRank);
+    let calibration = Calibration { weight: 0.7, spread: 0.3, found: 0.6, searches: 20, since: 0 };
+    let told = Fusion::Auto.method(Some(0.1), Some(16.0), Some(&calibration));
+    let keyword = Scale::Found { bound: 16.0, typical: 0.6 };
+    assert_eq!(told, Method::Convex { vector: Scale::Prominence(0.3), keyword });
+    assert_eq!(Fusion::Max.method(Some(0.1), Some(16.0), Some(&calibration)), max);
+    assert_eq!(Fusion::Rrf.method(None, None, None), Method::ReciprocalRank);
 }
 
 proptest! {
