@@ -7,7 +7,7 @@
 //! [`settings`](crate::settings), [`bridge`](crate::bridge), [`process`](crate::process). Used by: [`api`](crate::api).
 //!
 //! - [`run`]: a search from its arguments to its rows. [`arguments`]: what these are read as. [`explain`]: how it came to them.
-//! - [`target`]: the table. `kept_targets`: those that are read already. [`terms`]: the words.
+//! - [`target`]: the table, and the `distance` of its embeddings. `kept_targets`: those that are read already. [`terms`]: the words.
 //! - `keyword_leg`, `vector_leg`: what each leg asks of the table. [`legs`]: what they have in common. `best_rows`: the best of
 //!   what comes back.
 //! - [`learning`]: what searches tell of their table, and what they go by.
@@ -21,6 +21,7 @@ mod best_rows;
 mod bm25_index;
 mod catalog;
 mod catalog_changes;
+mod distance;
 pub mod explain;
 pub mod judged;
 mod kept_targets;

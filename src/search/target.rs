@@ -4,54 +4,16 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use harca_core::search::background::{Background, Similarity};
+use harca_core::search::background::Background;
 use harca_core::search::sql_text::quote_ident;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 use super::catalog::{self, Column, Type};
+use super::distance::Distance;
 use crate::bridge::own_table::{self, Row};
 use crate::bridge::server_text;
-
-/// How near two embeddings are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Distance {
-    /// One minus the cosine of the angle between them.
-    Cosine,
-    /// The Euclidean distance.
-    L2,
-    /// The negative inner product.
-    InnerProduct,
-}
-
-impl Distance {
-    /// pgvector's operator.
-    fn operator(self) -> &'static str {
-        match self {
-            Self::Cosine => "<=>",
-            Self::L2 => "<->",
-            Self::InnerProduct => "<#>",
-        }
-    }
-
-    /// The same without a table.
-    pub fn similarity(self) -> Similarity {
-        match self {
-            Self::Cosine => Similarity::Cosine,
-            Self::L2 => Similarity::L2,
-            Self::InnerProduct => Similarity::InnerProduct,
-        }
-    }
-
-    /// The score of a row at a distance: the nearer, the higher.
-    pub fn score(self, distance: f64) -> f64 {
-        match self {
-            Self::Cosine => 1.0 - distance,
-            Self::L2 | Self::InnerProduct => 0.0 - distance,
-        }
-    }
-}
 
 /// What becomes of what searches tell of a target.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -267,11 +229,7 @@ impl Target {
         let (Column { kind: id_type, .. }, _) = column(relation, &table, &id, "id", &[]);
         column(relation, &table, &document, "tsvector", &["tsvector"]);
         let (embedded, kind) = column(relation, &table, &embedding, "embedding", &["vector", "halfvec"]);
-        let distance = match found.distance.as_str() {
-            "cosine" => Distance::Cosine,
-            "l2" => Distance::L2,
-            _ => Distance::InnerProduct,
-        };
+        let distance = Distance::named(&found.distance);
         let (embedding_type, schema) =
             kind.map_or_else(Default::default, |kind: Type| (kind.qualified_name, kind.schema));
         let is_qualified = found.configs.iter().all(|config| catalog::has_schema(config));
