@@ -1,7 +1,7 @@
 //! `harca.fuse` and `harca.rarity`: the core's fusion and its measure of rarity, for queries of one's own.
 #![allow(unsafe_code)] // exported symbols
 
-use harca_core::search::fusion;
+use harca_core::search::fusion::{self, Legs};
 use harca_core::search::weighting;
 use pgrx::pg_sys::Datum;
 
@@ -23,7 +23,7 @@ fn fuse(call: &mut Call<'_>) -> Datum {
     let keyword = leg(call, 2);
     let weight = call.double(4).unwrap_or(0.5);
     let Some(method) = method(call, 5) else { return call.null() };
-    let mut fused = fusion::fuse(&vector, &keyword, weight, method);
+    let mut fused = fusion::fuse(Legs::new(&vector, &keyword), weight, method);
     let boosts = leg(call, 8);
     if !boosts.is_empty() {
         fusion::boost(&mut fused, &boosts.into_iter().map(|(id, boost)| (id, 1.0 + boost)).collect());

@@ -1,9 +1,10 @@
 //! Judged queries: what each is worth under every weight and all parameters of BM25, for `harca.tune_search` to choose from.
 #![allow(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use harca_core::search::bm25::{Parameters, TsVector};
+use harca_core::search::fusion::Legs;
 use harca_core::search::options::{KeywordIndex, Options, Strategy};
 use harca_core::search::paging::Page;
 use harca_core::search::tuning;
@@ -107,19 +108,22 @@ fn curves(search: &Search<'_>, outcome: &Outcome, judged: Judged, k1_grid: &[f64
     let method = outcome.method(search);
     let own = f64::from(outcome.vector_weight);
     let weights = || (0..tuning::WEIGHTS).map(tuning::weight);
-    let present = tuning::weight_curve(&outcome.vector, &outcome.keyword, method, &judged.grades, std::iter::once(own));
+    let words_of_vector = outcome.words_of_vector_rows.as_deref().unwrap_or_default();
+    let legs = Legs { vector: &outcome.vector, keyword: &outcome.keyword, words_of_vector };
+    let present = tuning::weight_curve(legs, method, &judged.grades, std::iter::once(own));
     let names = &outcome.answer.names().labels;
     let scores = outcome.answer.classification().scores.as_slice();
     let keyword =
         names.iter().zip(scores).find(|(label, _)| *label == "keyword").map_or(0.0, |(_, score)| f64::from(*score));
     let documents = documents(search, outcome);
+    let nearest: HashSet<&Id> = outcome.vector.iter().map(|(id, _)| id).collect();
     let mut curve = Vec::with_capacity(k1_grid.len() * b_grid.len() * tuning::WEIGHTS);
     for parameters in k1_grid.iter().flat_map(|k1| b_grid.iter().filter_map(|b| Parameters::new(*k1, *b))) {
-        let ranked = outcome
-            .terms
-            .as_ref()
-            .map_or_else(Vec::new, |terms| ranked(terms, parameters, &documents, search.request.candidates));
-        curve.extend(tuning::weight_curve(&outcome.vector, &ranked, method, &judged.grades, weights()));
+        let mut keyword = outcome.terms.as_ref().map_or_else(Vec::new, |terms| ranked(terms, parameters, &documents));
+        let words_of_vector: Vec<(Id, f64)> = keyword.iter().filter(|(id, _)| nearest.contains(id)).cloned().collect();
+        keyword.truncate(search.request.candidates);
+        let legs = Legs { vector: &outcome.vector, keyword: &keyword, words_of_vector: &words_of_vector };
+        curve.extend(tuning::weight_curve(legs, method, &judged.grades, weights()));
     }
     Curves {
         query: judged.query,
@@ -143,8 +147,8 @@ fn documents(search: &Search<'_>, outcome: &Outcome) -> Vec<Document> {
     documents
 }
 
-/// The best documents by BM25 with these parameters.
-fn ranked(terms: &Terms, parameters: Parameters, documents: &[Document], most: usize) -> Vec<(Id, f64)> {
+/// The documents by BM25 with these parameters, best first.
+fn ranked(terms: &Terms, parameters: Parameters, documents: &[Document]) -> Vec<(Id, f64)> {
     let Some(scorer) = terms.scorer_with(parameters) else { return Vec::new() };
     let scored = documents
         .iter()
@@ -152,7 +156,6 @@ fn ranked(terms: &Terms, parameters: Parameters, documents: &[Document], most: u
     // What is found by its marks may have the words of none.
     let mut scored: Vec<(&Id, f64)> = scored.filter(|(_, score)| *score > 0.0).collect();
     scored.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    scored.truncate(most);
     scored.into_iter().map(|(id, score)| (id.clone(), score)).collect()
 }
 

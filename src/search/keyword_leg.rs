@@ -5,15 +5,15 @@
 #![allow(unsafe_code)]
 
 use harca_core::search::bm25::TsVector;
+use harca_core::search::fusion::Legs;
 use harca_core::search::max_score::Next;
 use harca_core::search::options::{Fusion, Phrases, Ranking, Strategy};
-use harca_core::search::page_bound::Known;
 use pgrx::pg_sys::{self, Datum};
 
 use super::best_rows::{Best, Extra, Output, Ranked};
 use super::bm25_index::leg::Asked;
 use super::legs::{Id, Leg, Scope};
-use super::run::{Outcome, Request, Search, borrowed};
+use super::run::{Outcome, Request, Search};
 use super::statements::{Connection, Row, detoasted};
 use super::target::Target;
 use super::terms::{Matches, Terms};
@@ -105,7 +105,7 @@ impl Search<'_> {
             if !bounded || outcome.incomplete {
                 return ranked;
             }
-            match terms.max_score.next(floor, outcome.read, self.needed(outcome, terms, floor), most) {
+            match terms.max_score.next(floor, outcome.read, self.needed(outcome, terms), most) {
                 Next::Pass(lower) => floor = lower,
                 Next::Done => return ranked,
                 Next::TooMany => {
@@ -123,7 +123,7 @@ impl Search<'_> {
     }
 
     /// The score that another row has to have in the keyword leg to change what the search gives; none where any may.
-    fn needed(&self, outcome: &mut Outcome, terms: &Terms, floor: f64) -> Option<f64> {
+    fn needed(&self, outcome: &mut Outcome, terms: &Terms) -> Option<f64> {
         let candidates = self.request.candidates;
         let last = candidates.checked_sub(1).and_then(|last| outcome.keyword.get(last)).map(|(_, score)| *score);
         let of_either = matches!(outcome.strategy, Strategy::Parallel | Strategy::KeywordOnly);
@@ -132,13 +132,9 @@ impl Search<'_> {
         }
         outcome.score_vector_rows(self, terms);
         let factors = outcome.factors();
-        let on_page = outcome.pages(self, &factors).needed(&Known {
-            floor,
-            keyword: &borrowed(&outcome.keyword),
-            candidates,
-            vector: &borrowed(&outcome.vector),
-            words_of_vector: &borrowed(outcome.words_of_vector_rows.as_deref().unwrap_or_default()),
-        });
+        let (vector, keyword, words_of_vector) = outcome.borrowed();
+        let legs = Legs { vector: &vector, keyword: &keyword, words_of_vector: &words_of_vector };
+        let on_page = outcome.pages(self, &factors).needed(legs);
         match (last, on_page) {
             (Some(last), Some(on_page)) => Some(last.max(on_page)),
             (last, on_page) => last.or(on_page),
@@ -217,15 +213,15 @@ impl Scope<'_> {
         if self.ranking == Ranking::TsRankCd {
             return row.double(column);
         }
-        score(row.datum(column)?, terms)
+        score(row.datum(column)?, terms, 1.0)
     }
 }
 
-/// The score of a `tsvector` by words and phrases; none where it has none of them.
-pub(super) fn score(document: Datum, terms: &Terms) -> Option<f64> {
+/// The score of a `tsvector` by words, in a unit of which phrases know, and by phrases; none where it has none of them.
+pub(super) fn score(document: Datum, terms: &Terms, unit: f64) -> Option<f64> {
     // SAFETY: the caller has it from the column of the documents; a copy of a toasted one goes with the memory at hand.
     let bytes = unsafe { detoasted(document) };
-    let score = terms.scorer.score(&TsVector::new(bytes)?) + phrase_score(Some(document), terms);
+    let score = unit * terms.scorer.score(&TsVector::new(bytes)?) + phrase_score(Some(document), terms);
     (score > 0.0).then_some(score)
 }
 

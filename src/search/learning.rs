@@ -118,7 +118,7 @@ impl Search<'_> {
         request.in_earnest
             && target.calibrated != Calibrated::No
             && outcome.strategy == Strategy::Parallel
-            && outcome.terms.as_ref().is_some_and(|terms| !terms.hidden)
+            && outcome.terms.as_ref().is_some_and(|terms| !terms.hidden && !self.only_phrases(terms))
             && (options.fusion, options.ranking) == (Fusion::Auto, Ranking::Bm25)
             // A later page is of a query that has been seen.
             && self.is_first_page()
@@ -127,7 +127,7 @@ impl Search<'_> {
     }
 
     /// Learns from the rows that the legs have found.
-    pub(super) fn learn(&self, outcome: &mut Outcome) {
+    pub(super) fn learn(&self, outcome: &Outcome) {
         let Some((terms, embedding)) = outcome.terms.clone().zip(self.request.embedding) else { return };
         let rarest = terms.words.iter().map(|word| word.documents).filter(|documents| *documents > 0).min();
         let scores = outcome.keyword.iter().map(|(_, score)| *score);
@@ -142,8 +142,7 @@ impl Search<'_> {
     }
 
     /// The best rows of both legs as both see them; none where there are no such.
-    fn best_rows(&self, outcome: &mut Outcome, terms: &Terms, embedding: Datum) -> Option<BestRows> {
-        outcome.score_vector_rows(self, terms);
+    fn best_rows(&self, outcome: &Outcome, terms: &Terms, embedding: Datum) -> Option<BestRows> {
         let (best_by_meaning, similarity) = outcome.vector.first()?;
         let (best_by_words, words) = outcome.keyword.first()?;
         let in_vector_leg = outcome.vector.iter().find(|(id, _)| id == best_by_words).map(|(_, score)| *score);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use harca_core::search::boosts::Boosts;
 use harca_core::search::calibration::Calibration;
 use harca_core::search::filter;
-use harca_core::search::fusion::{Fused, Method};
+use harca_core::search::fusion::{Fused, Legs, Method};
 use harca_core::search::options::{Options, Ranking, Strategy};
 use harca_core::search::page_bound::Pages;
 use harca_core::search::paging::Page;
@@ -257,8 +257,11 @@ impl<'c> Search<'c> {
         if !vector_goes_first {
             self.timed_vector_leg(&mut outcome);
         }
+        if let Some(terms) = outcome.terms.clone().filter(|_| outcome.strategy == Strategy::Parallel) {
+            outcome.score_vector_rows(self, &terms);
+        }
         if outcome.learns {
-            self.learn(&mut outcome);
+            self.learn(&outcome);
         }
         outcome
     }
@@ -346,7 +349,15 @@ impl Outcome {
     pub fn page<'o>(&'o self, search: &'o Search<'_>) -> Vec<Fused<&'o [u8]>> {
         let factors = self.factors();
         let pages = self.pages(search, &factors);
-        pages.of(&borrowed(&self.vector), &borrowed(&self.keyword), self.strategy == Strategy::Intersection)
+        let (vector, keyword, words_of_vector) = self.borrowed();
+        let legs = Legs { vector: &vector, keyword: &keyword, words_of_vector: &words_of_vector };
+        pages.of(legs, self.strategy == Strategy::Intersection)
+    }
+
+    /// The vector leg, the keyword leg, and the scores by words of rows of the vector leg.
+    pub(super) fn borrowed(&self) -> (Borrowed<'_>, Borrowed<'_>, Borrowed<'_>) {
+        let words_of_vector = self.words_of_vector_rows.as_deref().unwrap_or_default();
+        (borrowed(&self.vector), borrowed(&self.keyword), borrowed(words_of_vector))
     }
 
     /// What boosts multiply the scores of rows by.
@@ -372,6 +383,8 @@ impl Outcome {
 }
 
 /// Rows with scores, as fusion takes them.
-pub(super) fn borrowed(rows: &[(Id, f64)]) -> Vec<(&[u8], f64)> {
+type Borrowed<'a> = Vec<(&'a [u8], f64)>;
+
+fn borrowed(rows: &[(Id, f64)]) -> Borrowed<'_> {
     rows.iter().map(|(id, score)| (id.as_slice(), *score)).collect()
 }

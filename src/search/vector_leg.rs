@@ -43,16 +43,14 @@ impl Search<'_> {
         }
     }
 
-    /// Whether the vector leg reads the documents of its rows: words score them too, by the strategy or because what they
-    /// have of the words tells which rows the keyword leg need not read.
+    /// Whether the vector leg reads the documents of its rows: words score them too, wherever a score by itself tells what it
+    /// brings. What they have of the words also tells which rows the keyword leg need not read.
     pub(super) fn reads_documents(&self, outcome: &Outcome) -> bool {
         let Some(terms) = &outcome.terms else { return false };
         match outcome.strategy {
             Strategy::VectorFirst => true,
-            Strategy::Parallel if outcome.learns => true,
             Strategy::Parallel => {
                 self.request.options.ranking == Ranking::Bm25
-                    && outcome.index.is_none()
                     && !self.only_phrases(terms)
                     && outcome.method(self).keyword_by_own_score()
             }
@@ -67,9 +65,10 @@ impl Outcome {
         if self.words_of_vector_rows.is_some() || !search.reads_documents(self) {
             return;
         }
+        let unit = self.index.as_ref().map_or(1.0, |index| index.unit());
         let by_words = |row: &Candidate| {
             let by_document =
-                || row.extra.other.as_ref().and_then(|document| keyword_leg::score(document.datum(), terms));
+                || row.extra.other.as_ref().and_then(|document| keyword_leg::score(document.datum(), terms, unit));
             row.extra.words.or_else(by_document).filter(|score| *score != 0.0)
         };
         let mut scored = Vec::with_capacity(self.vector_rows.len());

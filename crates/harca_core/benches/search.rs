@@ -10,7 +10,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
 use harca_core::search::frequency_marks::with_marks;
-use harca_core::search::fusion::{Method, Scale, fuse};
+use harca_core::search::fusion::{Legs, Method, Scale, fuse};
 use harca_core::search::length_classes::Lengths;
 use harca_core::search::max_score::{Condition, MaxScore, Term};
 
@@ -67,8 +67,8 @@ fn search(c: &mut Criterion) {
     let vector: Vec<(u32, f64)> = (0..100).map(|i| (i, 1.0 - f64::from(i) / 200.0)).collect();
     let keyword: Vec<(u32, f64)> = (0..100).map(|i| (50 + i, 9.0 - f64::from(i) / 20.0)).collect();
     let method = Method::Convex { vector: Scale::Table(Some(0.1)), keyword: Scale::Bound(12.0) };
-    assert_eq!(fuse(&vector, &keyword, 0.5, method).len(), 150);
-    c.bench_function("fusion of two legs", |b| b.iter(|| fuse(black_box(&vector), &keyword, 0.5, method)));
+    assert_eq!(fuse(Legs::new(&vector, &keyword), 0.5, method).len(), 150);
+    c.bench_function("fusion of two legs", |b| b.iter(|| fuse(Legs::new(black_box(&vector), &keyword), 0.5, method)));
 }
 
 criterion_group!(benches, search);

@@ -61,6 +61,11 @@ impl IndexLeg {
         &self.reading.text
     }
 
+    /// What the scores of the index are of those that its terms give a `tsvector`.
+    pub fn unit(&self) -> f64 {
+        self.chosen.engine.parameters().k1 + 1.0
+    }
+
     /// The terms of the query, by what the index knows of them.
     pub fn terms(&self, connection: &Connection, target: &Target, query: &str) -> Option<Terms> {
         words::terms(connection, &self.chosen, target, &self.reading, query)

@@ -1,7 +1,8 @@
 //! Fuses the two ranked lists of a hybrid search into one.
 //!
 //! A leg is a list of (row, score), best first, each row once. Rows that one leg lacks get nothing from it: a leg
-//! returns its best candidates, so what is missing ranks below all of them.
+//! returns its best candidates, so what is missing ranks below all of them. Of rows of the vector leg the score by words may
+//! be known all the same, which then counts by those methods that take each score by itself.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -63,12 +64,8 @@ impl Method {
     /// leg is `highest`. None where that is not told by its own score, or no score is enough.
     #[must_use]
     pub fn keyword_score(self, fused: f64, vector_weight: f64, highest: f64) -> Option<f64> {
-        let whole = match self {
-            Self::Convex { keyword: Scale::Maximum, .. } => highest,
-            Self::Convex { keyword: Scale::Bound(bound), .. } => geometric_mean(highest, bound),
-            Self::Convex { keyword: Scale::Found { bound, typical }, .. } => typical * geometric_mean(highest, bound),
-            _ => return None,
-        };
+        let Self::Convex { keyword, .. } = self else { return None };
+        let whole = self.keyword_by_own_score().then(|| whole(keyword, highest))?;
         let score = fused * whole / (1.0 - vector_weight.clamp(0.0, 1.0));
         score.is_finite().then_some(score)
     }
@@ -82,6 +79,34 @@ const TYPICAL_BEST: f64 = 0.36;
 
 /// The constant of reciprocal rank fusion, from its paper.
 const RANK_CONSTANT: f64 = 60.0;
+
+/// What the legs of a search have found.
+#[derive(Debug)]
+pub struct Legs<'a, Id> {
+    /// The vector leg, best first.
+    pub vector: &'a [(Id, f64)],
+    /// The keyword leg, best first.
+    pub keyword: &'a [(Id, f64)],
+    /// Scores by words of rows of the vector leg, as far as they have any and are known; those of rows that the keyword leg
+    /// has as well are passed over.
+    pub words_of_vector: &'a [(Id, f64)],
+}
+
+impl<Id> Clone for Legs<'_, Id> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Id> Copy for Legs<'_, Id> {}
+
+impl<'a, Id> Legs<'a, Id> {
+    /// Two legs of which no more is known.
+    #[must_use]
+    pub fn new(vector: &'a [(Id, f64)], keyword: &'a [(Id, f64)]) -> Self {
+        Self { vector, keyword, words_of_vector: &[] }
+    }
+}
 
 /// One row of the fused list.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +122,7 @@ pub struct Fused<Id> {
     pub keyword_rank: Option<u32>,
     /// Score in the vector leg, as the leg gave it.
     pub vector_score: Option<f64>,
-    /// Score in the keyword leg, as the leg gave it.
+    /// Score by words: in the keyword leg, or as it is known of a row of the vector leg.
     pub keyword_score: Option<f64>,
     /// What the vector leg's score is on its scale, or `1 / (60 + rank)`: before the weight, from 0.
     pub vector_normalised: Option<f64>,
@@ -110,12 +135,8 @@ pub struct Fused<Id> {
 /// `vector_weight` is from 0 (keyword only) to 1 (vector only). Scores need only be comparable within their leg, higher
 /// is better.
 #[must_use]
-pub fn fuse<Id: Clone + Eq + Hash + Ord>(
-    vector: &[(Id, f64)],
-    keyword: &[(Id, f64)],
-    vector_weight: f64,
-    method: Method,
-) -> Vec<Fused<Id>> {
+pub fn fuse<Id: Clone + Eq + Hash + Ord>(legs: Legs<'_, Id>, vector_weight: f64, method: Method) -> Vec<Fused<Id>> {
+    let Legs { vector, keyword, words_of_vector } = legs;
     let weight = vector_weight.clamp(0.0, 1.0);
     let mut rows: HashMap<&Id, Fused<Id>> = HashMap::with_capacity(vector.len() + keyword.len());
     let (vector_part, keyword_part) = match method {
@@ -137,6 +158,20 @@ pub fn fuse<Id: Clone + Eq + Hash + Ord>(
         row.keyword_score = Some(*score);
         row.keyword_normalised = Some(part);
         row.score += (1.0 - weight) * part;
+    }
+    if let Method::Convex { keyword: scale, .. } = method
+        && method.keyword_by_own_score()
+        && !keyword.is_empty()
+    {
+        let high = highest(keyword);
+        for (id, score) in words_of_vector {
+            if let Some(row) = rows.get_mut(id).filter(|row| row.keyword_score.is_none()) {
+                let part = share(*score, whole(scale, high));
+                row.keyword_score = Some(*score);
+                row.keyword_normalised = Some(part);
+                row.score += (1.0 - weight) * part;
+            }
+        }
     }
     let mut fused: Vec<_> = rows.into_values().collect();
     order(&mut fused);
@@ -178,26 +213,41 @@ fn by_rank(rows: usize) -> Vec<f64> {
 fn scaled<Id>(leg: &[(Id, f64)], scale: Scale) -> Vec<f64> {
     let finite = || leg.iter().map(|(_, s)| *s).filter(|s| s.is_finite());
     let low = finite().fold(f64::INFINITY, f64::min);
-    let high = finite().fold(f64::NEG_INFINITY, f64::max);
+    let high = highest(leg);
     let count = finite().count() as f64;
     let mean = finite().sum::<f64>() / count;
     let deviation = (finite().map(|s| (s - mean).powi(2)).sum::<f64>() / count).sqrt();
     let above_low = |score: f64, unit: f64| if unit > 0.0 { (score - low) / unit } else { 1.0 };
-    let share = |score: f64, whole: f64| if whole > 0.0 { (score / whole).max(0.0) } else { 0.0 };
     let value = |score: f64| match scale {
-        Scale::Maximum => share(score, high),
+        Scale::Maximum | Scale::Bound(_) | Scale::Found { .. } => share(score, whole(scale, high)),
         Scale::MinMax => above_low(score, high - low),
         Scale::ZScore => above_low(score, deviation),
         Scale::Sigmoid if deviation > 0.0 => 1.0 / (1.0 + ((mean - score) / deviation).exp()),
         Scale::Sigmoid => 0.5,
-        Scale::Bound(bound) => share(score, geometric_mean(high, bound)),
         Scale::Prominence(spread) => above_low(score, spread),
-        Scale::Found { bound, typical } => share(score, typical * geometric_mean(high, bound)),
         Scale::Table(Some(deviation)) if deviation > 0.0 => above_low(score, TABLE_DEVIATIONS * deviation),
         Scale::Table(_) => TYPICAL_BEST * above_low(score, high - low),
     };
     // A vector of zeros has no cosine: such a row stays in its leg, and brings nothing.
     leg.iter().map(|(_, score)| if score.is_finite() { value(*score) } else { 0.0 }).collect()
+}
+
+/// The highest score of a leg.
+fn highest<Id>(leg: &[(Id, f64)]) -> f64 {
+    leg.iter().map(|(_, score)| *score).filter(|score| score.is_finite()).fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// What scores are divided by on a scale that takes each by itself.
+fn whole(scale: Scale, high: f64) -> f64 {
+    match scale {
+        Scale::Bound(bound) => geometric_mean(high, bound),
+        Scale::Found { bound, typical } => typical * geometric_mean(high, bound),
+        _ => high,
+    }
+}
+
+fn share(score: f64, whole: f64) -> f64 {
+    if whole > 0.0 && score.is_finite() { (score / whole).max(0.0) } else { 0.0 }
 }
 
 /// What a score is measured in by [`Scale::Bound`].
@@ -222,9 +272,9 @@ mod tests {
     fn the_weight_chooses_the_leg() {
         let vector = [(1, 0.9), (2, 0.5), (3, 0.1)];
         let keyword = [(3, 4.0), (4, 2.0)];
-        assert_eq!(ids(&fuse(&vector, &keyword, 1.0, CONVEX)), [1, 2, 3, 4]);
-        assert_eq!(ids(&fuse(&vector, &keyword, 0.0, CONVEX)), [3, 4, 1, 2]);
-        let half = fuse(&vector, &keyword, 0.5, CONVEX);
+        assert_eq!(ids(&fuse(Legs::new(&vector, &keyword), 1.0, CONVEX)), [1, 2, 3, 4]);
+        assert_eq!(ids(&fuse(Legs::new(&vector, &keyword), 0.0, CONVEX)), [3, 4, 1, 2]);
+        let half = fuse(Legs::new(&vector, &keyword), 0.5, CONVEX);
         assert_eq!(half[0].score, 0.5);
         let three = half.iter().find(|f| f.id == 3).unwrap();
         assert_eq!((three.vector_rank, three.keyword_rank), (Some(3), Some(1)));
@@ -233,14 +283,14 @@ mod tests {
 
     #[test]
     fn reciprocal_rank_adds_both_places() {
-        let fused = fuse(&[(1, 0.9), (2, 0.8)], &[(2, 1.0)], 0.5, Method::ReciprocalRank);
+        let fused = fuse(Legs::new(&[(1, 0.9), (2, 0.8)], &[(2, 1.0)]), 0.5, Method::ReciprocalRank);
         assert_eq!(ids(&fused), [2, 1]);
         assert!((fused[0].score - 0.5 * (1.0 / 62.0 + 1.0 / 61.0)).abs() < 1e-12);
     }
 
     #[test]
     fn a_score_is_the_weighted_sum_of_what_the_legs_say() {
-        let fused = fuse(&[(1, 0.9), (2, 0.5)], &[(2, 4.0), (3, 1.0)], 0.25, CONVEX);
+        let fused = fuse(Legs::new(&[(1, 0.9), (2, 0.5)], &[(2, 4.0), (3, 1.0)]), 0.25, CONVEX);
         let parts: Vec<_> = fused.iter().map(|f| (f.id, f.vector_normalised, f.keyword_normalised)).collect();
         assert_eq!(parts, [(2, Some(0.0), Some(1.0)), (1, Some(1.0), None), (3, None, Some(0.25))]);
         for f in fused {
@@ -250,8 +300,29 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_the_vector_leg_has_its_score_by_words_although_the_other_leg_lacks_it() {
+        let (vector, keyword) = ([(1, 0.9), (2, 0.5), (4, 0.4)], [(2, 4.0), (3, 1.0)]);
+        let legs = Legs { vector: &vector, keyword: &keyword, words_of_vector: &[(1, 0.5), (2, 9.0), (5, 1.0)] };
+        let fused = fuse(legs, 0.5, CONVEX);
+        let parts: Vec<_> =
+            fused.iter().map(|f| (f.id, f.keyword_rank, f.keyword_score, f.keyword_normalised)).collect();
+        let expected = [
+            (2, Some(1), Some(4.0), Some(1.0)),
+            (1, None, Some(0.5), Some(0.125)),
+            (3, Some(2), Some(1.0), Some(0.25)),
+            (4, None, None, None),
+        ];
+        for row in expected {
+            assert!(parts.contains(&row), "{row:?}: {parts:?}");
+        }
+        assert_eq!(fused.len(), 4);
+        let by_rank = fuse(legs, 0.5, Method::ReciprocalRank);
+        assert!(by_rank.iter().all(|f| f.id != 1 || f.keyword_score.is_none()), "ranks are those of the leg");
+    }
+
+    #[test]
     fn a_boost_reorders() {
-        let mut fused = fuse(&[(1, 0.9), (2, 0.8), (3, 0.1)], &[], 1.0, CONVEX);
+        let mut fused = fuse(Legs::new(&[(1, 0.9), (2, 0.8), (3, 0.1)], &[]), 1.0, CONVEX);
         boost(&mut fused, &HashMap::from([(2, 1.5), (1, f64::NAN), (9, 4.0)]));
         assert_eq!(ids(&fused), [2, 1, 3]);
         assert!((fused[0].score - 1.5 * 0.875).abs() < 1e-9);
@@ -260,8 +331,8 @@ mod tests {
 
     #[test]
     fn an_empty_leg_and_scores_that_are_not_numbers_are_harmless() {
-        assert!(fuse::<u32>(&[], &[], 0.5, CONVEX).is_empty());
-        let fused = fuse(&[(1, f64::NAN), (2, 0.5)], &[], 0.5, CONVEX);
+        assert!(fuse::<u32>(Legs::new(&[], &[]), 0.5, CONVEX).is_empty());
+        let fused = fuse(Legs::new(&[(1, f64::NAN), (2, 0.5)], &[]), 0.5, CONVEX);
         assert_eq!(ids(&fused), [2, 1]);
     }
 
@@ -302,7 +373,7 @@ mod tests {
         for keyword in [Scale::Maximum, Scale::Bound(9.0), Scale::Bound(1.0), Scale::Found { bound: 9.0, typical: 0.6 }]
         {
             let method = Method::Convex { vector: Scale::Table(Some(0.1)), keyword };
-            let fused = fuse(&[(1, 0.9), (2, 0.5)], &[(1, 4.0), (3, 2.5), (4, 1.5)], 0.3, method);
+            let fused = fuse(Legs::new(&[(1, 0.9), (2, 0.5)], &[(1, 4.0), (3, 2.5), (4, 1.5)]), 0.3, method);
             let score = fused.iter().find(|row| row.id == 3).unwrap().score;
             assert!((method.keyword_score(score, 0.3, 4.0).unwrap() - 2.5).abs() < 1e-9);
             assert_eq!(method.keyword_score(score, 1.0, 4.0), None);
@@ -314,7 +385,7 @@ mod tests {
 
     #[test]
     fn equal_scores_are_ordered_by_id() {
-        let fused = fuse(&[(9, 1.0), (3, 1.0), (5, 1.0)], &[], 0.5, CONVEX);
+        let fused = fuse(Legs::new(&[(9, 1.0), (3, 1.0), (5, 1.0)], &[]), 0.5, CONVEX);
         assert_eq!(ids(&fused), [3, 5, 9]);
     }
 
@@ -343,7 +414,7 @@ mod tests {
             let mut legs = [Vec::from_iter(vector), Vec::from_iter(keyword)];
             legs.iter_mut().for_each(|leg| leg.sort_by(|a, b| b.1.total_cmp(&a.1)));
             let method = Method::Convex { vector: vector_scale, keyword: keyword_scale };
-            let fused = fuse(&legs[0], &legs[1], weight, method);
+            let fused = fuse(Legs::new(&legs[0], &legs[1]), weight, method);
             let mut expected: Vec<u32> = legs.concat().iter().map(|h| h.0).collect();
             expected.sort_unstable();
             expected.dedup();
@@ -352,7 +423,7 @@ mod tests {
             prop_assert_eq!(found, expected);
             prop_assert!(fused.windows(2).all(|w| w[0].score >= w[1].score));
             prop_assert!(fused.iter().all(|f| f.score >= 0.0 && f.score.is_finite()));
-            let plain = fuse(&legs[0], &legs[1], weight, CONVEX);
+            let plain = fuse(Legs::new(&legs[0], &legs[1]), weight, CONVEX);
             prop_assert!(plain.iter().all(|f| f.score <= 1.0 + 1e-9));
         }
     }

@@ -1,30 +1,14 @@
 //! When a page is known, although not all rows with words of the query have been read.
 //!
 //! The keyword leg reads the rows that can score above a floor, and lowers the floor until no other row can change the page.
-//! What a row has to score for that is told by both legs: by the last row of the page, and by the rows of the vector leg of
-//! which it is open whether they are among the candidates of the keyword leg.
+//! What a row has to score for that is told by the last row of the page. Rows of the vector leg have their score by words
+//! whether they are among the candidates of the keyword leg or not, so that what is left is in neither leg.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::fusion::{self, Fused, Method};
+use super::fusion::{self, Fused, Legs, Method};
 use super::paging::Page;
-
-/// What is known when all rows have been read that score above a floor by words.
-#[derive(Debug, Clone, Copy)]
-pub struct Known<'a, Id> {
-    /// The floor.
-    pub floor: f64,
-    /// The best of the rows that have been read, best first, and the candidates at most; with equal scores the lower id
-    /// comes first.
-    pub keyword: &'a [(Id, f64)],
-    /// How many rows the keyword leg gives at most.
-    pub candidates: usize,
-    /// The rows of the vector leg, best first.
-    pub vector: &'a [(Id, f64)],
-    /// The scores by words of those of them that have any.
-    pub words_of_vector: &'a [(Id, f64)],
-}
 
 /// How the page is made of both legs.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +29,8 @@ pub struct Pages<'a, Id> {
 
 impl<Id: Copy + Eq + Hash + Ord> Pages<'_, Id> {
     /// The rows of both legs, fused and boosted.
-    fn fused(&self, vector: &[(Id, f64)], keyword: &[(Id, f64)]) -> Vec<Fused<Id>> {
-        let mut fused = fusion::fuse(vector, keyword, self.vector_weight, self.method);
+    fn fused(&self, legs: Legs<'_, Id>) -> Vec<Fused<Id>> {
+        let mut fused = fusion::fuse(legs, self.vector_weight, self.method);
         if !self.factors.is_empty() {
             fusion::boost(&mut fused, self.factors);
         }
@@ -55,53 +39,35 @@ impl<Id: Copy + Eq + Hash + Ord> Pages<'_, Id> {
 
     /// The rows of the page; of rows in both legs alone with `both_legs`.
     #[must_use]
-    pub fn of(&self, vector: &[(Id, f64)], keyword: &[(Id, f64)], both_legs: bool) -> Vec<Fused<Id>> {
-        self.page.of(self.fused(vector, keyword), both_legs, self.after)
+    pub fn of(&self, legs: Legs<'_, Id>, both_legs: bool) -> Vec<Fused<Id>> {
+        self.page.of(self.fused(legs), both_legs, self.after)
     }
 
     /// The score by words above which rows may change the page: with all of these read, it is that of all rows. `None` where
     /// any row may.
     ///
-    /// For pages of rows of either leg, by a method for which the score of a row tells what it brings.
+    /// The keyword leg has the best of the rows that were read, those above some floor among them; with equal scores the lower
+    /// id comes first. For pages of rows of either leg, by a method for which the score of a row tells what it brings.
     #[must_use]
-    pub fn needed(&self, known: &Known<'_, Id>) -> Option<f64> {
+    pub fn needed(&self, legs: Legs<'_, Id>) -> Option<f64> {
         if self.page.depth() == Some(0) {
             return Some(f64::INFINITY);
         }
-        // Rows of the vector leg that may be among the candidates of the keyword leg or behind them: others that have not been
-        // read may score higher, and not enough are known that do.
-        let last = known.candidates.checked_sub(1).and_then(|last| known.keyword.get(last)).map(|(_, score)| *score);
-        let open: Vec<(Id, f64)> = known
-            .words_of_vector
-            .iter()
-            .copied()
-            .filter(|(_, score)| *score <= known.floor && last.is_none_or(|last| *score >= last))
-            .collect();
-        let open_ids: HashSet<Id> = open.iter().map(|(id, _)| *id).collect();
-        let mut keyword: Vec<(Id, f64)> =
-            known.keyword.iter().copied().filter(|(id, _)| !open_ids.contains(id)).collect();
-        let page = self.of(known.vector, &keyword, false);
-        let (highest, least) = (keyword.first()?.1, page.last()?.score);
+        let page = self.of(legs, false);
+        let (highest, least) = (legs.keyword.first()?.1, page.last()?.score);
         if !self.page.is_full(page.len()) {
             return None;
         }
         // What is fused is measured in the highest score of the leg: a higher one would change it all.
         let score = self.method.keyword_score(least / self.most_factor, self.vector_weight, highest);
-        let mut needed = score.map_or(highest, |score| score.min(highest));
-        if !open.is_empty() {
-            keyword.extend(&open);
-            keyword.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            let at_most: HashMap<Id, f64> =
-                self.fused(known.vector, &keyword).into_iter().map(|row| (row.id, row.score)).collect();
-            let matter = open.iter().filter(|(id, _)| at_most.get(id).is_some_and(|score| *score >= least));
-            needed = matter.fold(needed, |needed, (_, score)| needed.min(*score));
-        }
-        Some(needed)
+        Some(score.map_or(highest, |score| score.min(highest)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -147,16 +113,17 @@ mod tests {
             };
             let all = ranked(words.clone(), candidates);
             let words_of_vector: Vec<(u32, f64)> = words.iter().copied().filter(|(id, _)| nearest.contains(id)).collect();
-            let expected = pages.of(&vector, &all, false);
+            let known = Legs { vector: &vector, keyword: &all, words_of_vector: &words_of_vector };
+            let expected = pages.of(known, false);
             let mut floors: Vec<f64> = floors.into_iter().map(f64::from).chain([0.0]).collect();
             floors.sort_by(|a, b| b.total_cmp(a));
             for floor in floors {
                 // Rows may have been read that do not reach the floor.
                 let read = words.iter().copied().filter(|(id, score)| *score > floor || read_below >> id & 1 == 1);
                 let keyword = ranked(read.collect(), candidates);
-                let known = Known { floor, keyword: &keyword, candidates, vector: &vector, words_of_vector: &words_of_vector };
-                if floor == 0.0 || pages.needed(&known).is_some_and(|needed| needed > floor) {
-                    let page = pages.of(&vector, &keyword, false);
+                let known = Legs { keyword: &keyword, ..known };
+                if floor == 0.0 || pages.needed(known).is_some_and(|needed| needed > floor) {
+                    let page = pages.of(known, false);
                     let told = |page: &[Fused<u32>]| page.iter().map(|row| (row.id, row.score, row.keyword_score)).collect::<Vec<_>>();
                     prop_assert_eq!(told(&page), told(&expected), "floor {}", floor);
                     break;

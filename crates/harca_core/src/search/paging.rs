@@ -72,14 +72,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::search::fusion::{Method, Scale, fuse};
+    use crate::search::fusion::{Legs, Method, Scale, fuse};
 
     fn page(limit: impl Into<Option<i32>>, offset: impl Into<Option<i32>>) -> Page {
         Page::new(limit.into(), offset.into()).unwrap()
     }
 
     fn list(vector: &[(u32, f64)], keyword: &[(u32, f64)]) -> Vec<Fused<u32>> {
-        fuse(vector, keyword, 0.5, Method::Convex { vector: Scale::Maximum, keyword: Scale::Maximum })
+        fuse(Legs::new(vector, keyword), 0.5, Method::Convex { vector: Scale::Maximum, keyword: Scale::Maximum })
     }
 
     fn ids(rows: &[Fused<u32>]) -> Vec<u32> {
@@ -126,11 +126,11 @@ mod tests {
 
     #[test]
     fn ids_are_compared_as_bytes() {
-        let rows = fuse(&[("a", 1.0), ("B", 1.0), ("é", 1.0)], &[], 1.0, Method::ReciprocalRank);
+        let rows = fuse(Legs::new(&[("a", 1.0), ("B", 1.0), ("é", 1.0)], &[]), 1.0, Method::ReciprocalRank);
         let place = (rows[0].score, rows[0].id);
         let behind = page(None, None).of(rows, false, Some(place));
         assert_eq!(behind.iter().map(|row| row.id).collect::<Vec<_>>(), ["B", "é"]);
-        let alike = fuse(&[("a", 1.0), ("B", 1.0), ("é", 1.0)], &[], 0.0, Method::ReciprocalRank);
+        let alike = fuse(Legs::new(&[("a", 1.0), ("B", 1.0), ("é", 1.0)], &[]), 0.0, Method::ReciprocalRank);
         let behind = page(None, None).of(alike, false, Some((0.0, "B")));
         assert_eq!(behind.iter().map(|row| row.id).collect::<Vec<_>>(), ["a", "é"]);
     }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::search::fusion::{self, Method};
+use crate::search::fusion::{self, Legs, Method};
 
 /// Weights of the vector leg that are compared: 0, 0.05, … 1.
 pub const WEIGHTS: usize = 21;
@@ -49,14 +49,13 @@ pub fn ndcg<Id: Eq + Hash>(ranked: &[Id], grades: &HashMap<Id, f64>) -> f64 {
 /// The nDCG at 10 of two fused legs for each of some weights of the vector leg.
 #[must_use]
 pub fn weight_curve<Id: Clone + Eq + Hash + Ord>(
-    vector: &[(Id, f64)],
-    keyword: &[(Id, f64)],
+    legs: Legs<'_, Id>,
     method: Method,
     grades: &HashMap<Id, f64>,
     weights: impl IntoIterator<Item = f64>,
 ) -> Vec<f64> {
     let at = |weight: f64| {
-        let ranked: Vec<Id> = fusion::fuse(vector, keyword, weight, method).into_iter().map(|row| row.id).collect();
+        let ranked: Vec<Id> = fusion::fuse(legs, weight, method).into_iter().map(|row| row.id).collect();
         ndcg(&ranked, grades)
     };
     weights.into_iter().map(at).collect()
@@ -235,7 +234,8 @@ mod tests {
     fn a_curve_follows_the_weight() {
         let vector = [(1, 0.9), (2, 0.1)];
         let keyword = [(2, 5.0), (3, 4.0)];
-        let curve = weight_curve(&vector, &keyword, Method::ReciprocalRank, &HashMap::from([(1, 1.0)]), [0.0, 1.0]);
+        let curve =
+            weight_curve(Legs::new(&vector, &keyword), Method::ReciprocalRank, &HashMap::from([(1, 1.0)]), [0.0, 1.0]);
         assert!(curve[0] < curve[1] && curve[1] == 1.0, "{curve:?}");
     }
 
