@@ -201,7 +201,7 @@ fn an_expiry_beside_a_writer() {
 }
 
 /// Keys with one home in a table of two sets; the other set is the same for all of them, too. Two of them fill neither: the
-/// second goes to the other set, which has twice as many vacant ways then.
+/// second goes to the other set, which is emptier then.
 const KIN: [u64; 5] = [3, 4, 5, 6, 7];
 
 #[test]

@@ -126,7 +126,8 @@ impl Oracle {
             self.lists[if wander { there } else { home }].evict(n, now);
             return Stored::Evicted;
         }
-        let better = free == 0 || !always_home && elsewhere >= 2 * free;
+        let emptier = elsewhere >= 2 * free || free <= 3 && elsewhere > free;
+        let better = free == 0 || !always_home && emptier;
         self.lists[if better { there } else { home }].fill(n, now);
         Stored::Inserted
     }
