@@ -145,6 +145,21 @@ pub fn has_lasting_trigger(table: &CStr, trigger: &CStr) -> bool {
     }
 }
 
+/// Tells every session, when this transaction commits, that a table has changed: its relcache entry is invalidated, as
+/// `ALTER TABLE` would.
+pub fn announce_change(table: &CStr) {
+    if let Some(table) = find(table) {
+        // SAFETY: a table of this database, found a moment ago, inside a transaction.
+        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
+    }
+}
+
+/// Takes in what other sessions have announced, and what else they have changed in the catalogs.
+pub fn accept_changes() {
+    // SAFETY: inside a transaction, where any lock of a table does the same.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+}
+
 /// Reads by an index, where there is one.
 fn read(table: Oid, index: Oid, keys: &mut [pg_sys::ScanKeyData], mut look: impl FnMut(&Row<'_>) -> bool) {
     // SAFETY: as the server scans a catalog: the table stays locked while it is open, the snapshot is the latest, which the

@@ -40,6 +40,7 @@ use harca_core::model::files::ModelFiles;
 use harca_core::model::manifest::Manifest;
 use harca_core::model::session::Runtime;
 
+use crate::bridge::own_table;
 use crate::settings::{self, Executor};
 
 pub use labelled_rows::labelled_rows;
@@ -195,7 +196,7 @@ pub fn refresh(now: i64) -> Option<Deployment> {
         static SETTINGS: Cell<Option<u64>> = const { Cell::new(None) };
     }
     if STATEMENT.replace(now) != now {
-        tables::accept_changes();
+        own_table::accept_changes();
     }
     let settings = Some(settings::model_settings_version());
     if SETTINGS.get() == settings && !tables::is_changed() {

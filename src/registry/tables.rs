@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use crate::bridge::own_table::{Row, find, scan};
+use crate::bridge::own_table::{self, Row, find, scan};
 
 /// The row of `harca.deployment`.
 pub struct Deployment {
@@ -41,12 +41,6 @@ static DEPLOYMENT: AtomicU32 = AtomicU32::new(0);
 static CHANGED: AtomicBool = AtomicBool::new(true);
 static LISTENING: AtomicBool = AtomicBool::new(false);
 
-/// Takes in what other backends have changed.
-pub fn accept_changes() {
-    // SAFETY: inside a transaction, where any lock of a table does the same.
-    unsafe { pg_sys::AcceptInvalidationMessages() };
-}
-
 /// Whether the tables may have changed since they were read.
 pub fn is_changed() -> bool {
     CHANGED.load(Relaxed)
@@ -73,10 +67,7 @@ pub fn while_unchanged<R>(read: impl FnOnce() -> R) -> R {
 
 /// Tells every backend, when this transaction commits, that the tables have changed.
 pub fn announce_change() {
-    if let Some(table) = find(c"deployment") {
-        // SAFETY: a table of this database, found a moment ago, inside a transaction.
-        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
-    }
+    own_table::announce_change(c"deployment");
 }
 
 /// The row that says which models answer; none before the first activation.

@@ -41,17 +41,13 @@ pub fn seen() -> u64 {
 /// The same, with those that other sessions have made and committed.
 pub fn seen_everywhere() -> u64 {
     seen();
-    // SAFETY: inside a transaction, where any lock of a table does the same.
-    unsafe { pg_sys::AcceptInvalidationMessages() };
+    own_table::accept_changes();
     seen()
 }
 
 /// Tells every session, when this transaction commits, that search targets have changed.
 pub fn announce_change() {
-    if let Some(table) = own_table::find(c"search_target") {
-        // SAFETY: a table of this database, found a moment ago, inside a transaction.
-        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
-    }
+    own_table::announce_change(c"search_target");
 }
 
 // Both run wherever messages are taken in, in the midst of a search too: they count, and nothing else.

@@ -116,7 +116,7 @@ const ARMS: usize = 64;
 const HEALTHS: usize = 32;
 
 /// Search targets in all databases whose searches are learned from; likewise.
-pub const CALIBRATIONS: usize = 128;
+const CALIBRATIONS: usize = 128;
 
 #[repr(C, align(64))]
 struct Header {

@@ -130,7 +130,7 @@ if applied == "t":
     session.psql("SELECT harca.undo_tuning('memory')")
 is_(state("calibration, vector_weight"), f"on {calibrated}", "taken back, it goes by its searches again")
 
-# A new registration, and a new start of the server.
+# A new registration.
 session.psql("SELECT harca.register_search_target('memory', 'memory', replace => true)")
 is_(state("searches"), "0", "registered anew it begins anew")
 ask(session, range(200, 225))
