@@ -1,7 +1,8 @@
 """The ways to search, as statements: hybrid_search, what people write by hand for the same legs, and pg_textsearch.
 
 A way of both legs takes a text and an embedding, a way of the words a text alone. All give a page of PAGE rows but where
-they say so, the id first.
+they say so. Ways that are compared answer with the same columns, as the client's reading is part of the time: id and
+score for both legs, the id for words alone.
 """
 
 import re
@@ -35,8 +36,8 @@ ORDER BY score DESC
 LIMIT {PAGE}
 """
 WORDS_RECIPE = f"""
-SELECT id, ts_rank_cd(tsv, q) AS rank FROM bench.document, to_tsquery('harca', {{words}}) AS q
-WHERE tsv @@ q ORDER BY rank DESC LIMIT {PAGE}
+SELECT id FROM bench.document, to_tsquery('harca', {{words}}) AS q
+WHERE tsv @@ q ORDER BY ts_rank_cd(tsv, q) DESC LIMIT {PAGE}
 """
 PEER_SEARCH = f"""
 SELECT id FROM bench.document ORDER BY content <@> to_bm25query({{text}}, 'bench.{PEER_INDEX}') LIMIT {{rows}}
@@ -44,11 +45,11 @@ SELECT id FROM bench.document ORDER BY content <@> to_bm25query({{text}}, 'bench
 # Where the table has both indexes, a search says on which one its keyword leg runs.
 GIN, BM25 = ("options => '{" + f'"keyword_index": "{index}"' + "}'" for index in ("gin", "bm25"))
 PREPARE = f"""
-PREPARE hybrid_search (text, vector) AS SELECT * FROM hybrid_search('{TARGET}', $1, $2, {GIN});
+PREPARE hybrid_search (text, vector) AS SELECT id, score FROM hybrid_search('{TARGET}', $1, $2, {GIN});
 PREPARE hand_written (text, vector) AS {RECIPE.format(words="$1", embedding="$2")};
 """
 STRATEGY = f"""
-SELECT * FROM hybrid_search('{TARGET}', {{text}}, {{embedding}},
+SELECT id, score FROM hybrid_search('{TARGET}', {{text}}, {{embedding}},
     options => '{{{{"keyword_index": "gin", "strategy": "{{strategy}}"}}}}')
 """
 EXACT = f"SELECT id FROM bench.document ORDER BY embedding <=> {{embedding}} LIMIT {PAGE}"
@@ -58,7 +59,7 @@ def by_both(text, embedding):
     """way → statement of both legs, for a session that has run PREPARE."""
     text, words = literal(text), _any_of(text)
     return {
-        HYBRID: f"SELECT * FROM hybrid_search('{TARGET}', {text}, {embedding}, {GIN})",
+        HYBRID: f"SELECT id, score FROM hybrid_search('{TARGET}', {text}, {embedding}, {GIN})",
         HYBRID + PREPARED: f"EXECUTE hybrid_search({text}, {embedding})",
         HAND: RECIPE.format(words=words, embedding=embedding),
         HAND + PREPARED: f"EXECUTE hand_written({words}, {embedding})",
@@ -72,14 +73,14 @@ def by_words(text, peer, on_peer):
     """way → statement of the words alone: of pg_textsearch if peer, of hybrid_search on its index if on_peer."""
     quoted = literal(text)
     ways = {
-        WORDS: f"SELECT * FROM hybrid_search('{TARGET}', {quoted}, {GIN})",
+        WORDS: f"SELECT id FROM hybrid_search('{TARGET}', {quoted}, {GIN})",
         WORDS_HAND: WORDS_RECIPE.format(words=_any_of(text)),
     }
     if peer:
         ways[WORDS_PEER] = PEER_SEARCH.format(text=quoted, rows=PAGE)
         ways[WORDS_PEER_MANY] = PEER_SEARCH.format(text=quoted, rows=CANDIDATES)
     if on_peer:
-        ways[WORDS_ON_PEER] = f"SELECT * FROM hybrid_search('{TARGET}', {quoted}, {BM25})"
+        ways[WORDS_ON_PEER] = f"SELECT id FROM hybrid_search('{TARGET}', {quoted}, {BM25})"
     return ways
 
 
