@@ -17,7 +17,7 @@ CREATE FUNCTION harca.register_search_target(
     embedding_column name DEFAULT 'embedding',
     config regconfig DEFAULT '@extschema@.harca',
     distance text DEFAULT 'cosine',
-    vector_weight real DEFAULT 0.5,
+    vector_weight real DEFAULT 0.55,
     replace boolean DEFAULT false,
     calibration text DEFAULT 'on'
 ) RETURNS void
@@ -76,7 +76,7 @@ BEGIN
     -- for; the types alone gain nothing from weights of their own (docs/SEARCH_QUALITY.md).
     INSERT INTO harca.search_profile AS p
     SELECT name, d.query_type, greatest(0, least(1, round(vector_weight::numeric, 4) + d.shift))
-    FROM (VALUES ('exact term', -0.4), ('keyword', 0), ('hybrid', 0), ('semantic', 0), ('unknown', 0)) AS d (query_type, shift);
+    FROM (VALUES ('exact term', -0.45), ('keyword', 0), ('hybrid', 0), ('semantic', 0), ('unknown', 0)) AS d (query_type, shift);
     PERFORM harca.refresh_search_statistics(name);
 END
 $$;

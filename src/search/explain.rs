@@ -23,7 +23,10 @@ pub fn plan(search: &Search<'_>, outcome: &Outcome, leg: Leg) -> Vec<String> {
     }
     let scope = search.scope();
     let sql = match leg {
-        Leg::Keyword => scope.keyword_sql(outcome.most_ranked, search.reads_embeddings(outcome)),
+        Leg::Keyword => {
+            let embedding = search.reads_embeddings(outcome).then(|| scope.embedding());
+            scope.keyword_sql(outcome.most_ranked, embedding.as_deref())
+        }
         Leg::Vector => scope.vector_sql(outcome.exact, search.reads_documents(outcome)),
     };
     let matches = (leg == Leg::Keyword).then_some(outcome.matches.as_ref()).flatten();

@@ -108,21 +108,32 @@ fn curves(search: &Search<'_>, outcome: &Outcome, judged: Judged, k1_grid: &[f64
     let method = outcome.method(search);
     let own = f64::from(outcome.vector_weight);
     let weights = || (0..tuning::WEIGHTS).map(tuning::weight);
-    let words_of_vector = outcome.words_of_vector_rows.as_deref().unwrap_or_default();
-    let legs = Legs { vector: &outcome.vector, keyword: &outcome.keyword, words_of_vector };
+    let legs = Legs {
+        vector: &outcome.vector,
+        keyword: &outcome.keyword,
+        words_of_vector: outcome.words_of_vector_rows.as_deref().unwrap_or_default(),
+        similarities_of_keyword: &outcome.similarities_of_keyword_rows,
+    };
     let present = tuning::weight_curve(legs, method, &judged.grades, std::iter::once(own));
     let names = &outcome.answer.names().labels;
     let scores = outcome.answer.classification().scores.as_slice();
     let keyword =
         names.iter().zip(scores).find(|(label, _)| *label == "keyword").map_or(0.0, |(_, score)| f64::from(*score));
     let documents = documents(search, outcome);
+    let similarities: Vec<(Id, f64)> =
+        documents.iter().filter_map(|document| Some((document.id.clone(), document.similarity?))).collect();
     let nearest: HashSet<&Id> = outcome.vector.iter().map(|(id, _)| id).collect();
     let mut curve = Vec::with_capacity(k1_grid.len() * b_grid.len() * tuning::WEIGHTS);
     for parameters in k1_grid.iter().flat_map(|k1| b_grid.iter().filter_map(|b| Parameters::new(*k1, *b))) {
         let mut keyword = outcome.terms.as_ref().map_or_else(Vec::new, |terms| ranked(terms, parameters, &documents));
         let words_of_vector: Vec<(Id, f64)> = keyword.iter().filter(|(id, _)| nearest.contains(id)).cloned().collect();
         keyword.truncate(search.request.candidates);
-        let legs = Legs { vector: &outcome.vector, keyword: &keyword, words_of_vector: &words_of_vector };
+        let legs = Legs {
+            keyword: &keyword,
+            words_of_vector: &words_of_vector,
+            similarities_of_keyword: &similarities,
+            ..legs
+        };
         curve.extend(tuning::weight_curve(legs, method, &judged.grades, weights()));
     }
     Curves {
@@ -133,16 +144,25 @@ fn curves(search: &Search<'_>, outcome: &Outcome, judged: Judged, k1_grid: &[f64
     }
 }
 
-/// A document that the keyword leg has looked at: its identifier, its `tsvector`, and what its phrases are worth.
-type Document = (Id, Vec<u8>, f64);
+/// A document that the keyword leg has looked at.
+struct Document {
+    id: Id,
+    /// The `tsvector`.
+    words: Vec<u8>,
+    /// What its phrases are worth.
+    phrases: f64,
+    /// That of its embedding to the query's.
+    similarity: Option<f64>,
+}
 
 /// The documents are read once for all parameters: under others than the target's, other ones may be the best.
 fn documents(search: &Search<'_>, outcome: &Outcome) -> Vec<Document> {
     let Some(terms) = &outcome.terms else { return Vec::new() };
     let matches = terms.above(terms.max_score.affordable(outcome.most_ranked as f64));
     let mut documents = Vec::new();
-    search.scope().documents(search.connection, terms, &matches, outcome.most_ranked, |id, document, phrases| {
-        documents.push((id, document.to_vec(), phrases));
+    let most = outcome.most_ranked;
+    search.scope().documents(search.connection, terms, &matches, most, |id, words, phrases, similarity| {
+        documents.push(Document { id, words: words.to_vec(), phrases, similarity });
     });
     documents
 }
@@ -152,7 +172,7 @@ fn ranked(terms: &Terms, parameters: Parameters, documents: &[Document]) -> Vec<
     let Some(scorer) = terms.scorer_with(parameters) else { return Vec::new() };
     let scored = documents
         .iter()
-        .filter_map(|(id, document, phrases)| Some((id, scorer.score(&TsVector::new(document)?) + phrases)));
+        .filter_map(|document| Some((&document.id, scorer.score(&TsVector::new(&document.words)?) + document.phrases)));
     // What is found by its marks may have the words of none.
     let mut scored: Vec<(&Id, f64)> = scored.filter(|(_, score)| *score > 0.0).collect();
     scored.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));

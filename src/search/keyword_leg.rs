@@ -4,13 +4,14 @@
 //! other row can come onto the page.
 #![allow(unsafe_code)]
 
+use std::collections::HashSet;
+
 use harca_core::search::bm25::TsVector;
-use harca_core::search::fusion::Legs;
 use harca_core::search::max_score::Next;
 use harca_core::search::options::{Fusion, Phrases, Ranking, Strategy};
 use pgrx::pg_sys::{self, Datum};
 
-use super::best_rows::{Best, Extra, Output, Ranked};
+use super::best_rows::{Best, Extra, Output, Ranked, in_order};
 use super::bm25_index::leg::Asked;
 use super::legs::{Id, Leg, Scope};
 use super::run::{Outcome, Request, Search};
@@ -22,27 +23,21 @@ impl Search<'_> {
     /// Runs the keyword leg, unless the strategy goes without it.
     pub(super) fn keyword_leg(&self, outcome: &mut Outcome) {
         let Some(terms) = outcome.terms.clone() else { return };
-        if outcome.strategy == Strategy::VectorFirst {
+        if matches!(outcome.strategy, Strategy::VectorFirst | Strategy::VectorOnly) {
             return;
         }
         outcome.ran.push(Leg::Keyword);
-        let ranked = match outcome.index.clone() {
+        match outcome.index.clone() {
             Some(index) => {
                 let ranked = index.rows(self.connection, &self.asked(outcome, &terms));
-                outcome.take_keyword(&ranked);
-                ranked
+                outcome.take_keyword(self, &ranked);
             }
             None => self.keyword_passes(outcome, &terms),
-        };
-        if self.scores_by_both(outcome) {
-            outcome.vector = self.scope().similarities_of(self.connection, &ranked.candidates);
         }
-        if outcome.learns
-            && let Some(best) = ranked.candidates.first()
-            && outcome.vector.iter().all(|(id, _)| *id != best.id)
-        {
-            let similarities = self.scope().similarities_of(self.connection, std::slice::from_ref(best));
-            outcome.similarity_of_best_by_words = similarities.first().map(|(_, score)| *score);
+        if outcome.strategy == Strategy::KeywordFirst {
+            let found: HashSet<&Id> = outcome.keyword.iter().map(|(id, _)| id).collect();
+            let similarities = outcome.similarities_of_keyword_rows.iter().filter(|(id, _)| found.contains(id));
+            outcome.vector = in_order(similarities.map(|(id, score)| (id.clone(), Some(*score))));
         }
     }
 
@@ -62,7 +57,7 @@ impl Search<'_> {
     }
 
     /// The keyword leg on a GIN index; the outcome has its rows when it is through.
-    fn keyword_passes(&self, outcome: &mut Outcome, terms: &Terms) -> Ranked {
+    fn keyword_passes(&self, outcome: &mut Outcome, terms: &Terms) {
         let with_embedding = self.reads_embeddings(outcome);
         let options = &self.request.options;
         let most = u64::try_from(outcome.most_ranked).unwrap_or(0);
@@ -101,16 +96,16 @@ impl Search<'_> {
                     ranked.merge(former, self.request.candidates);
                 }
             }
-            outcome.take_keyword(&ranked);
+            outcome.take_keyword(self, &ranked);
             if !bounded || outcome.incomplete {
-                return ranked;
+                return;
             }
-            match terms.max_score.next(floor, outcome.read, self.needed(outcome, terms), most) {
+            match terms.max_score.next(floor, outcome.read, self.needed(outcome), most) {
                 Next::Pass(lower) => floor = lower,
-                Next::Done => return ranked,
+                Next::Done => return,
                 Next::TooMany => {
                     outcome.incomplete = true;
-                    return ranked;
+                    return;
                 }
             }
             former = Some(ranked);
@@ -123,18 +118,16 @@ impl Search<'_> {
     }
 
     /// The score that another row has to have in the keyword leg to change what the search gives; none where any may.
-    fn needed(&self, outcome: &mut Outcome, terms: &Terms) -> Option<f64> {
+    fn needed(&self, outcome: &mut Outcome) -> Option<f64> {
         let candidates = self.request.candidates;
         let last = candidates.checked_sub(1).and_then(|last| outcome.keyword.get(last)).map(|(_, score)| *score);
         let of_either = matches!(outcome.strategy, Strategy::Parallel | Strategy::KeywordOnly);
         if !of_either || !outcome.method(self).keyword_by_own_score() {
             return last;
         }
-        outcome.score_vector_rows(self, terms);
+        outcome.score_vector_rows(self);
         let factors = outcome.factors();
-        let (vector, keyword, words_of_vector) = outcome.borrowed();
-        let legs = Legs { vector: &vector, keyword: &keyword, words_of_vector: &words_of_vector };
-        let on_page = outcome.pages(self, &factors).needed(legs);
+        let on_page = outcome.pages(self, &factors).needed(outcome.borrowed().legs());
         match (last, on_page) {
             (Some(last), Some(on_page)) => Some(last.max(on_page)),
             (last, on_page) => last.or(on_page),
@@ -143,17 +136,17 @@ impl Search<'_> {
 }
 
 impl Scope<'_> {
-    /// The query of the keyword leg, which reads at most so many rows: identifier, score or document, perhaps the
-    /// embedding, and the values of boosts.
-    pub fn keyword_sql(&self, most: i64, with_embedding: bool) -> String {
-        let Target { table, id, document, embedding, .. } = self.target;
+    /// The query of the keyword leg, which reads at most so many rows: identifier, score or document, perhaps something of
+    /// their meaning, and the values of boosts.
+    pub fn keyword_sql(&self, most: i64, meaning: Option<&str>) -> String {
+        let Target { table, id, document, .. } = self.target;
         let score = match self.ranking {
             Ranking::Bm25 => format!("t.{document}"),
             Ranking::TsRankCd => format!("pg_catalog.ts_rank_cd(t.{document}, $3, 1)::pg_catalog.float8"),
         };
-        let embedding = if with_embedding { format!(", t.{embedding}") } else { String::new() };
+        let meaning = meaning.map_or_else(String::new, |meaning| format!(", {meaning}"));
         format!(
-            "SELECT t.{id}, {score}{embedding}{} FROM {table} AS t WHERE {} OPERATOR(pg_catalog.@@) $1{} LIMIT {most}",
+            "SELECT t.{id}, {score}{meaning}{} FROM {table} AS t WHERE {} OPERATOR(pg_catalog.@@) $1{} LIMIT {most}",
             self.boost_columns(),
             self.target.indexed(),
             self.condition,
@@ -173,7 +166,7 @@ impl Scope<'_> {
         let first_boost = 2 + usize::from(with_embedding);
         let mut best = Best::new(self.candidates);
         let mut read = 0;
-        let sql = self.keyword_sql(most, with_embedding);
+        let sql = self.keyword_sql(most, with_embedding.then(|| self.embedding()).as_deref());
         connection.each_for_parameters(&sql, &self.parameters(Some(matches), Some(terms)), |row| {
             read += 1;
             let Some(score) = self.word_score(row, 1, terms) else { return };
@@ -187,22 +180,24 @@ impl Scope<'_> {
         best.rows(read)
     }
 
-    /// Shows the documents that the keyword leg looks at, with what their phrases are worth.
+    /// Shows the documents that the keyword leg looks at, with what their phrases are worth and their similarities.
     pub fn documents(
         &self,
         connection: &Connection,
         terms: &Terms,
         matches: &Matches,
         most: i64,
-        mut look: impl FnMut(Id, &[u8], f64),
+        mut look: impl FnMut(Id, &[u8], f64, Option<f64>),
     ) {
         let output = Output::of(self.target.id_type);
         connection.each_for_parameters(
-            &self.keyword_sql(most, false),
+            &self.keyword_sql(most, Some(&self.distance())),
             &self.parameters(Some(matches), Some(terms)),
             |row| {
                 if let Some(document) = row.varlena(1) {
-                    look(output.id(row), document, phrase_score(row.datum(1), terms));
+                    let similarity = row.double(2).map(|distance| self.target.distance.score(distance));
+                    let similarity = similarity.filter(|score| !score.is_nan());
+                    look(output.id(row), document, phrase_score(row.datum(1), terms), similarity);
                 }
             },
         );

@@ -145,12 +145,12 @@ impl Search<'_> {
     fn best_rows(&self, outcome: &Outcome, terms: &Terms, embedding: Datum) -> Option<BestRows> {
         let (best_by_meaning, similarity) = outcome.vector.first()?;
         let (best_by_words, words) = outcome.keyword.first()?;
-        let in_vector_leg = outcome.vector.iter().find(|(id, _)| id == best_by_words).map(|(_, score)| *score);
+        let mut similarities = outcome.vector.iter().chain(&outcome.similarities_of_keyword_rows);
         let of_words = outcome.words_of_vector_rows.as_ref()?;
         let background = self.target.background()?.of(&numbers(embedding)?, self.target.distance.similarity())?;
         Some(BestRows {
             similarity: *similarity,
-            similarity_of_best_by_words: in_vector_leg.or(outcome.similarity_of_best_by_words)?,
+            similarity_of_best_by_words: similarities.find(|(id, _)| id == best_by_words)?.1,
             background,
             words: *words,
             words_of_best_by_meaning: of_words

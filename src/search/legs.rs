@@ -1,6 +1,7 @@
 //! What both legs of a search have in common: what they read beside the query, and what they give.
 
 use harca_core::search::boosts::Boosts;
+use harca_core::search::fusion::Legs;
 use harca_core::search::options::Ranking;
 use pgrx::pg_sys::{self, Datum};
 
@@ -70,5 +71,37 @@ impl Scope<'_> {
             return 0.0;
         }
         self.boosts.boost((0..self.boosts.len()).map(|n| row.double(first + n)))
+    }
+}
+
+/// Rows with scores, as fusion takes them.
+pub struct Borrowed<'a> {
+    vector: Vec<(&'a [u8], f64)>,
+    keyword: Vec<(&'a [u8], f64)>,
+    words_of_vector: Vec<(&'a [u8], f64)>,
+    similarities_of_keyword: Vec<(&'a [u8], f64)>,
+}
+
+impl<'a> Borrowed<'a> {
+    /// The vector leg, the keyword leg, and what else is known of the rows of each.
+    pub fn of(
+        vector: &'a [(Id, f64)],
+        keyword: &'a [(Id, f64)],
+        words_of_vector: &'a [(Id, f64)],
+        similarities_of_keyword: &'a [(Id, f64)],
+    ) -> Self {
+        let borrowed = |rows: &'a [(Id, f64)]| rows.iter().map(|(id, score)| (id.as_slice(), *score)).collect();
+        Self {
+            vector: borrowed(vector),
+            keyword: borrowed(keyword),
+            words_of_vector: borrowed(words_of_vector),
+            similarities_of_keyword: borrowed(similarities_of_keyword),
+        }
+    }
+
+    /// Both legs.
+    pub fn legs(&self) -> Legs<'_, &'a [u8]> {
+        let Self { vector, keyword, words_of_vector, similarities_of_keyword } = self;
+        Legs { vector, keyword, words_of_vector, similarities_of_keyword }
     }
 }

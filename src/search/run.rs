@@ -1,13 +1,13 @@
 //! A search from its arguments to its rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use harca_core::search::boosts::Boosts;
 use harca_core::search::calibration::Calibration;
 use harca_core::search::filter;
-use harca_core::search::fusion::{Fused, Legs, Method};
+use harca_core::search::fusion::{Fused, Method};
 use harca_core::search::options::{Options, Ranking, Strategy};
 use harca_core::search::page_bound::Pages;
 use harca_core::search::paging::Page;
@@ -20,7 +20,7 @@ use super::best_rows::{Candidate, Ranked};
 use super::bm25_index::leg::IndexLeg;
 use super::catalog;
 use super::kept_targets;
-use super::legs::{Id, Leg, Scope};
+use super::legs::{Borrowed, Id, Leg, Scope};
 use super::statements::Connection;
 use super::target::{Calibrated, Target, refuse};
 use super::terms::{Matches, Terms};
@@ -72,8 +72,6 @@ pub struct Outcome {
     pub calibration: Option<Calibration>,
     /// Whether this one is learned from.
     pub(super) learns: bool,
-    /// The score in the vector leg of the best row of the keyword leg, where it is not among the leg's rows and was read.
-    pub(super) similarity_of_best_by_words: Option<f64>,
     /// The strategy that was taken.
     pub strategy: Strategy,
     /// Why, where it was not asked for.
@@ -102,6 +100,8 @@ pub struct Outcome {
     pub(super) vector_rows: Vec<Candidate>,
     /// The scores of these by words, best first, once they are known.
     pub(super) words_of_vector_rows: Option<Vec<(Id, f64)>>,
+    /// Similarities of rows that the keyword leg has found and the vector leg has not, perhaps in a former pass.
+    pub(super) similarities_of_keyword_rows: Vec<(Id, f64)>,
     /// What raises scores.
     pub boosts: HashMap<Id, f64>,
     /// What its steps took.
@@ -192,13 +192,11 @@ impl<'c> Search<'c> {
         times.classification = began.elapsed();
         let chars = settings::max_query_chars();
         let read = server_text::to_utf8(query.prefix(chars), chars);
-        let wants_words = options.strategy != Strategy::VectorOnly;
         let began = Instant::now();
-        let index = if wants_words { IndexLeg::of(&self.target, options, &read) } else { Err(None) };
+        let index = IndexLeg::of(&self.target, options, &read);
         let terms = match &index {
             Ok(index) => index.terms(self.connection, &self.target, &read),
-            Err(_) if wants_words => Terms::of(self.connection, &self.target, &read, options),
-            Err(_) => None,
+            Err(_) => Terms::of(self.connection, &self.target, &read, options),
         };
         let (index, index_unfit) = index.map_or_else(|why| (None, why), |index| (Some(index), None));
         times.terms = began.elapsed();
@@ -216,7 +214,6 @@ impl<'c> Search<'c> {
             vector_weight,
             calibration,
             learns: false,
-            similarity_of_best_by_words: None,
             strategy: options.strategy,
             reason: None,
             matches: None,
@@ -231,6 +228,7 @@ impl<'c> Search<'c> {
             vector: Vec::new(),
             vector_rows: Vec::new(),
             words_of_vector_rows: None,
+            similarities_of_keyword_rows: Vec::new(),
             boosts: HashMap::new(),
             terms: terms.map(Rc::new),
             index: index.map(Rc::new),
@@ -257,9 +255,7 @@ impl<'c> Search<'c> {
         if !vector_goes_first {
             self.timed_vector_leg(&mut outcome);
         }
-        if let Some(terms) = outcome.terms.clone().filter(|_| outcome.strategy == Strategy::Parallel) {
-            outcome.score_vector_rows(self, &terms);
-        }
+        outcome.score_vector_rows(self);
         if outcome.learns {
             self.learn(&outcome);
         }
@@ -298,14 +294,10 @@ impl<'c> Search<'c> {
         weighting::vector_weight(&kinds, rarity)
     }
 
-    /// Whether the keyword leg scores its rows by meaning as well.
-    pub fn scores_by_both(&self, outcome: &Outcome) -> bool {
-        outcome.strategy == Strategy::KeywordFirst && self.request.embedding.is_some()
-    }
-
-    /// Whether it reads their embeddings.
+    /// Whether the keyword leg reads the embeddings of its rows: meaning scores them too.
     pub fn reads_embeddings(&self, outcome: &Outcome) -> bool {
-        outcome.learns || self.scores_by_both(outcome)
+        // With `intersection`, the vector leg has all rows that count.
+        self.request.embedding.is_some() && outcome.strategy != Strategy::Intersection
     }
 }
 
@@ -340,24 +332,29 @@ impl Outcome {
     }
 
     /// Takes what a pass of the keyword leg has found.
-    pub(super) fn take_keyword(&mut self, ranked: &Ranked) {
+    pub(super) fn take_keyword(&mut self, search: &Search<'_>, ranked: &Ranked) {
         self.keyword = ranked.scores();
         self.boosts.extend(ranked.boosts());
+        if search.reads_embeddings(self) {
+            let known: HashSet<&Id> =
+                self.vector.iter().chain(&self.similarities_of_keyword_rows).map(|(id, _)| id).collect();
+            let others = ranked.candidates.iter().filter(|row| !known.contains(&row.id));
+            let found = search.scope().similarities_of(search.connection, others);
+            self.similarities_of_keyword_rows.extend(found);
+        }
     }
 
     /// The rows of the page, in order.
     pub fn page<'o>(&'o self, search: &'o Search<'_>) -> Vec<Fused<&'o [u8]>> {
         let factors = self.factors();
         let pages = self.pages(search, &factors);
-        let (vector, keyword, words_of_vector) = self.borrowed();
-        let legs = Legs { vector: &vector, keyword: &keyword, words_of_vector: &words_of_vector };
-        pages.of(legs, self.strategy == Strategy::Intersection)
+        pages.of(self.borrowed().legs(), self.strategy == Strategy::Intersection)
     }
 
-    /// The vector leg, the keyword leg, and the scores by words of rows of the vector leg.
-    pub(super) fn borrowed(&self) -> (Borrowed<'_>, Borrowed<'_>, Borrowed<'_>) {
+    /// What the legs have found.
+    pub(super) fn borrowed(&self) -> Borrowed<'_> {
         let words_of_vector = self.words_of_vector_rows.as_deref().unwrap_or_default();
-        (borrowed(&self.vector), borrowed(&self.keyword), borrowed(words_of_vector))
+        Borrowed::of(&self.vector, &self.keyword, words_of_vector, &self.similarities_of_keyword_rows)
     }
 
     /// What boosts multiply the scores of rows by.
@@ -380,11 +377,4 @@ impl Outcome {
             after: search.after.as_ref().map(|(score, id)| (*score, id.as_slice())),
         }
     }
-}
-
-/// Rows with scores, as fusion takes them.
-type Borrowed<'a> = Vec<(&'a [u8], f64)>;
-
-fn borrowed(rows: &[(Id, f64)]) -> Borrowed<'_> {
-    rows.iter().map(|(id, score)| (id.as_slice(), *score)).collect()
 }

@@ -35,40 +35,36 @@ impl Search<'_> {
         outcome.vector = ranked.scores();
         outcome.boosts.extend(ranked.boosts());
         outcome.vector_rows = ranked.candidates;
-        if let Some(terms) = terms
-            && outcome.strategy == VectorFirst
-        {
-            outcome.score_vector_rows(self, terms);
+        if outcome.strategy == VectorFirst {
+            outcome.score_vector_rows(self);
             outcome.keyword = std::mem::take(&mut outcome.words_of_vector_rows).unwrap_or_default();
         }
     }
 
-    /// Whether the vector leg reads the documents of its rows: words score them too, wherever a score by itself tells what it
-    /// brings. What they have of the words also tells which rows the keyword leg need not read.
+    /// Whether the vector leg reads the documents of its rows: words score them too. What they have of the words also tells
+    /// which rows the keyword leg need not read.
     pub(super) fn reads_documents(&self, outcome: &Outcome) -> bool {
         let Some(terms) = &outcome.terms else { return false };
         match outcome.strategy {
-            Strategy::VectorFirst => true,
-            Strategy::Parallel => {
-                self.request.options.ranking == Ranking::Bm25
-                    && !self.only_phrases(terms)
-                    && outcome.method(self).keyword_by_own_score()
-            }
-            _ => false,
+            Strategy::VectorFirst | Strategy::VectorOnly => true,
+            // Of those without the phrases that are asked for, words tell nothing.
+            Strategy::Parallel => !self.only_phrases(terms),
+            Strategy::Auto | Strategy::KeywordFirst | Strategy::KeywordOnly | Strategy::Intersection => false,
         }
     }
 }
 
 impl Outcome {
     /// Scores the rows of the vector leg by the words of the query, where their documents were read, unless that is done.
-    pub(super) fn score_vector_rows(&mut self, search: &Search<'_>, terms: &Terms) {
+    pub(super) fn score_vector_rows(&mut self, search: &Search<'_>) {
+        let Some(terms) = self.terms.clone() else { return };
         if self.words_of_vector_rows.is_some() || !search.reads_documents(self) {
             return;
         }
         let unit = self.index.as_ref().map_or(1.0, |index| index.unit());
         let by_words = |row: &Candidate| {
             let by_document =
-                || row.extra.other.as_ref().and_then(|document| keyword_leg::score(document.datum(), terms, unit));
+                || row.extra.other.as_ref().and_then(|document| keyword_leg::score(document.datum(), &terms, unit));
             row.extra.words.or_else(by_document).filter(|score| *score != 0.0)
         };
         let mut scored = Vec::with_capacity(self.vector_rows.len());
@@ -88,17 +84,35 @@ impl Outcome {
 
 impl Scope<'_> {
     /// The similarities of rows that the keyword leg has found and that have an embedding, best first.
-    pub(super) fn similarities_of(&self, connection: &Connection, rows: &[Candidate]) -> Vec<(Id, f64)> {
-        let rows = rows.iter().filter_map(|row| Some((row.id.clone(), row.extra.other.as_ref()?)));
+    pub(super) fn similarities_of<'r>(
+        &self,
+        connection: &Connection,
+        rows: impl Iterator<Item = &'r Candidate>,
+    ) -> Vec<(Id, f64)> {
+        let rows = rows.filter_map(|row| Some((row.id.clone(), row.extra.other.as_ref()?)));
         let (ids, embeddings): (Vec<Id>, Vec<&Copied>) = rows.unzip();
+        if ids.is_empty() {
+            return Vec::new();
+        }
         in_order(ids.into_iter().zip(similarities(connection, self, &embeddings)))
+    }
+
+    /// The embedding of a row, as SQL.
+    pub(super) fn embedding(&self) -> String {
+        format!("t.{}", self.target.embedding)
+    }
+
+    /// Its distance to that of the query.
+    pub(super) fn distance(&self) -> String {
+        let Target { embedding, operator, embedding_type, .. } = self.target;
+        format!("t.{embedding} {operator} $4::{embedding_type}")
     }
 
     /// The query of the vector leg: identifier, distance, perhaps the document, and the values of boosts. An exact one
     /// uses no vector index.
     pub fn vector_sql(&self, exact: bool, with_document: bool) -> String {
-        let Target { table, id, document, embedding, operator, embedding_type, .. } = self.target;
-        let distance = format!("t.{embedding} {operator} $4::{embedding_type}");
+        let Target { table, id, document, embedding, .. } = self.target;
+        let distance = self.distance();
         let document = match (with_document, self.ranking) {
             (false, _) => String::new(),
             (true, Ranking::Bm25) => format!(", t.{document}"),

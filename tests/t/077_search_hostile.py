@@ -177,8 +177,8 @@ as_owner(
     BEGIN
         SELECT coalesce(array_agg(h.id ORDER BY h.id), '{}'),
                count(DISTINCT h.id) FILTER (WHERE h.score >= 0 AND h.score < 'Infinity' AND coalesce(h.vector_rank, h.keyword_rank) > 0
-                   AND (h.vector_rank IS NULL) = (h.vector_score IS NULL) AND (h.keyword_rank IS NULL OR h.keyword_score IS NOT NULL)
-                   AND (h.keyword_score IS NULL OR h.keyword_score >= 0 AND coalesce(h.keyword_rank, h.vector_rank) IS NOT NULL)
+                   AND (h.vector_rank IS NULL OR h.vector_score IS NOT NULL) AND (h.keyword_rank IS NULL OR h.keyword_score IS NOT NULL)
+                   AND (h.keyword_score IS NULL OR h.keyword_score >= 0)
                    AND h.vector_weight BETWEEN 0 AND 1 AND h.query_type IN (SELECT l.label FROM harca.labels() AS l UNION ALL SELECT 'unknown'))
         INTO ids, good
         FROM hybrid_search(target, query, embedding, most, filter => filter, options => options) AS h;

@@ -89,6 +89,7 @@ server.psql(SET_WEIGHT.format(0.1), DB)
 is_(session.psql(WEIGHT), "0.1", "nothing is kept")
 server.psql("ALTER TABLE harca.search_profile ENABLE ALWAYS TRIGGER announce; " + SET_WEIGHT.format(0), DB)
 is_(session.psql(WEIGHT), "0.0", "with it again, changes count")
+server.psql(SET_WEIGHT.format(0.5), DB)
 server.psql("UPDATE harca.search_target SET query_config = 'simple' WHERE name = 'memory'", DB)
 OWN_SIMPLE = "CREATE SCHEMA own; CREATE TEXT SEARCH CONFIGURATION own.simple (COPY = public.harca)"
 is_(session.psql(f"{OWN_SIMPLE}; {SEARCH}"), first, "a configuration that was written down without a schema")

@@ -62,7 +62,7 @@ def explained(path):
     )
 
 
-is_(state(), "0 0.5 0.5", "a new target has seen no search")
+is_(state(), "0 0.55 0.55", "a new target has seen no search")
 is_(explained("{weight_from}"), "the target and its profile", "and goes by what it was registered with")
 session.psql("SELECT harca.reset_calibration('memory')")
 
@@ -73,10 +73,10 @@ is_(state("searches, coalesce(calibrated_weight::text, 'none')"), "19 none", "19
 ask(other, [19])
 ok(state("calibrated_weight IS NOT NULL, calibrated_from, calibrated_since <= clock_timestamp()") == "t 20 t", "20 searches of two sessions are enough")
 told = state("calibrated_weight")
-ok(told != "0.5", "they tell another weight")
-is_(state("vector_weight, fixed_weight"), f"{told} 0.5", "which searches go by")
+ok(told != "0.55", "they tell another weight")
+is_(state("vector_weight, fixed_weight"), f"{told} 0.55", "which searches go by")
 after = ask(session, [19])
-ok(abs(float(after) - float(told)) < 0.02 and abs(float(before) - 0.5) < 0.02, "a question had the weight of the target before, and has this one now")
+ok(abs(float(after) - float(told)) < 0.02 and abs(float(before) - 0.55) < 0.02, "a question had the weight of the target before, and has this one now")
 is_(explained("{weight_from}"), "the searches of the table", "a search can tell where its weight comes from")
 ok(float(explained("{calibration,spread}")) > 0, "and what its scores are measured in")
 is_(session.psql(question(3, '{"vector_weight": 0.25}')), "0.25", "a weight that the search names goes before")
@@ -97,12 +97,12 @@ is_(state("searches"), str(counted + 4), "other questions do")
 # Where it is not to.
 SET = "UPDATE harca.search_target SET calibration = '{}' WHERE name = 'memory'"
 server.psql(SET.format("scales"), DB)
-ok(abs(float(ask(session, [30])) - 0.5) < 0.02, "with scales alone the weight is that of the target")
-is_(state("calibration, vector_weight, searches"), f"scales 0.5 {counted + 5}", "and searches count")
+ok(abs(float(ask(session, [30])) - 0.55) < 0.02, "with scales alone the weight is that of the target")
+is_(state("calibration, vector_weight, searches"), f"scales 0.55 {counted + 5}", "and searches count")
 ok(explained("{calibration,spread}") is not None, "and scores are measured by them")
 server.psql(SET.format("off"), DB)
 ask(session, [31])
-is_(state("calibration, vector_weight, searches"), f"off 0.5 {counted + 5}", "switched off, nothing counts")
+is_(state("calibration, vector_weight, searches"), f"off 0.55 {counted + 5}", "switched off, nothing counts")
 is_(explained("{calibration}"), "", "and no search goes by it")
 server.psql(SET.format("on"), DB)
 ok(ask(session, [31]) == ask(other, [31]), "switched on, all sessions go by it again")
@@ -113,7 +113,7 @@ is_(server.sqlstate("TABLE harca.search_background", DB, OTHER), "42501", "nobod
 is_(server.sqlstate("SELECT harca.reset_calibration('memory')", DB, OTHER), "42501", "nobody but the owner makes a target forget")
 is_(server.sqlstate("SELECT harca.reset_calibration('none')", DB, OWNER), "42704", "nor one that there is not")
 is_(server.sqlstate("SELECT harca.reset_calibration('memory')", DB, OWNER), None, "the owner does")
-is_(state("searches, coalesce(calibrated_weight::text, 'none'), vector_weight"), "0 none 0.5", "then it has seen none")
+is_(state("searches, coalesce(calibrated_weight::text, 'none'), vector_weight"), "0 none 0.55", "then it has seen none")
 
 # Judgements go before.
 ask(session, range(100, 130))

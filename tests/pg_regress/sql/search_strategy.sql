@@ -37,6 +37,31 @@ JOIN hybrid_search('part', 'valve', '[1, 0]', 40, options => '{"strategy": "keyw
 SELECT count(*) AS compared, bool_and(a.vector_score = b.vector_score) AS same_meaning, bool_and(a.keyword_score = b.keyword_score) AS same_words
 FROM hybrid_search('part', '"steel valve"', '[1, 0]', 300, options => '{"strategy": "parallel"}') AS a
 JOIN hybrid_search('part', '"steel valve"', '[1, 0]', 40, options => '{"strategy": "vector_first", "candidates": 40}') AS b USING (id);
+-- every row has both scores, whatever finds, fuses and ranks it; those in neither leg's candidates too
+SELECT s.options, count(*), count(*) FILTER (WHERE h.vector_score IS DISTINCT FROM m.vector_score) AS other_meaning,
+       count(*) FILTER (WHERE h.keyword_score IS DISTINCT FROM w.keyword_score) AS other_words,
+       count(*) FILTER (WHERE h.vector_rank IS NULL OR h.keyword_rank IS NULL) > 0 AS of_one_leg
+FROM jsonb_array_elements('[{"strategy": "parallel"}, {"strategy": "keyword_first"}, {"strategy": "vector_first"}, {"strategy": "intersection"},
+                            {"strategy": "keyword_only"}, {"strategy": "vector_only"}, {"fusion": "rrf", "strategy": "parallel"}, {"fusion": "minmax", "strategy": "parallel"}, {"fusion": "max", "strategy": "parallel"}]')
+         WITH ORDINALITY AS s (options, place),
+     hybrid_search('part', 'XK-4471 valve', '[1, 0]', 60, options => s.options || '{"candidates": 40}') AS h
+JOIN hybrid_search('part', '?', '[1, 0]', 300) AS m USING (id)
+LEFT JOIN hybrid_search('part', 'XK-4471 valve', NULL, 300) AS w USING (id)
+GROUP BY s.place, s.options ORDER BY s.place;
+SELECT count(*) FILTER (WHERE h.keyword_score IS DISTINCT FROM w.keyword_score) AS other_words, count(*) FILTER (WHERE h.vector_score IS NULL) AS no_meaning
+FROM hybrid_search('part', 'steel valve', '[1, 0]', 60, options => '{"ranking": "ts_rank_cd", "candidates": 40}') AS h
+LEFT JOIN hybrid_search('part', 'steel valve', NULL, 300, options => '{"ranking": "ts_rank_cd"}') AS w USING (id);
+-- a row that only words have found counts for less the farther its meaning is, and never for less than nothing
+CREATE TABLE far (id integer PRIMARY KEY, content text, embedding vector(2), tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED);
+INSERT INTO far
+SELECT i, CASE WHEN i <= 3 THEN 'crane of the harbour' ELSE 'nothing' END,
+       CASE i WHEN 1 THEN '[0, 1]' WHEN 2 THEN '[-1, 0]' WHEN 3 THEN NULL ELSE format('[1, %s]', i / 400.0) END::vector
+FROM generate_series(1, 200) AS i;
+SELECT harca.register_search_target('far', 'far', calibration => 'off');
+SELECT id, vector_rank, round(vector_score::numeric, 2) AS meaning, keyword_rank, score / first_value(score) OVER (ORDER BY score DESC) < 0.9 AS less, score >= 0 AS some
+FROM hybrid_search('far', 'harbour cranes', '[1, 0]', 60, options => '{"candidates": 50}') WHERE keyword_rank IS NOT NULL ORDER BY score DESC, id;
+SELECT harca.drop_search_target('far');
+DROP TABLE far;
 
 -- what "auto" takes: a code with another word, when its pages can be filled; else both legs; one, when there is but one
 CREATE FUNCTION taken(query text, embedding vector, options jsonb DEFAULT NULL) RETURNS jsonb LANGUAGE sql

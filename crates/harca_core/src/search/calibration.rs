@@ -9,6 +9,8 @@
 //! - [`Observation`]: one search. [`Means`]: many. [`Calibration`]: what a search goes by.
 //! - [`shared`]: where processes keep it together.
 
+use super::fusion;
+
 pub mod shared;
 
 /// Standard deviations above the background that count; a table of alike rows has them without end.
@@ -54,7 +56,7 @@ pub struct Observation {
     pub prominence: f64,
     /// The same as a difference of scores.
     pub spread: f64,
-    /// What the best row by words has of the highest score there could be, its square root.
+    /// What the best row by words is on the scale [`Bound`](super::fusion::Scale::Bound): from 0 to 1.
     pub found: f64,
 }
 
@@ -69,7 +71,7 @@ impl Observation {
             wording: (best.words_of_best_by_meaning / best.words).clamp(0.0, 1.0),
             prominence: (spread / deviation).min(MOST_DEVIATIONS),
             spread,
-            found: (best.words / best.bound.max(best.words)).sqrt(),
+            found: fusion::found(best.words, best.bound),
         };
         let sound = spread > 0.0
             && deviation > 0.0
@@ -138,7 +140,7 @@ pub struct Calibration {
     pub weight: f64,
     /// What the scores of the vector leg are measured in: how far the best row stands above the background, on average.
     pub spread: f64,
-    /// The same of the keyword leg: what the best row has on the scale [`Bound`](super::fusion::Scale::Bound), on average.
+    /// The same of the keyword leg: what the best row is on the scale [`Bound`](super::fusion::Scale::Bound), on average.
     pub found: f64,
     /// How many searches it rests on.
     pub searches: u64,
@@ -201,10 +203,10 @@ mod tests {
             background: (0.5, 0.1),
             words: 8.0,
             words_of_best_by_meaning: 2.0,
-            bound: 32.0,
+            bound: 128.0,
         };
         let seen = Observation::of(&best).unwrap();
-        let expected = [0.5, 0.25, 4.0, 0.4, 0.5];
+        let expected = [0.5, 0.25, 4.0, 0.4, 0.125];
         assert!(seen.numbers().iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{seen:?}");
         assert_eq!(Observation::of(&BestRows { background: (0.5, 0.01), ..best }).unwrap().prominence, 6.0);
         assert_eq!(Observation::of(&BestRows { background: (0.95, 0.1), ..best }), None, "below the background");

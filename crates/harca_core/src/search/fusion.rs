@@ -1,8 +1,12 @@
 //! Fuses the two ranked lists of a hybrid search into one.
 //!
 //! A leg is a list of (row, score), best first, each row once. Rows that one leg lacks get nothing from it: a leg
-//! returns its best candidates, so what is missing ranks below all of them. Of rows of the vector leg the score by words may
-//! be known all the same, which then counts by those methods that take each score by itself.
+//! returns its best candidates, so what is missing ranks below all of them.
+//!
+//! The other score of a row may be known all the same, and counts by those methods that take each score by itself. Words add
+//! to a row of the vector leg what they would in the keyword leg. Words count for less the farther a row of the keyword leg
+//! is from the query by meaning: with `v` for how far its similarity lies below that of the last candidate, on the scale of
+//! the vector leg, they count `1 − w · v` times, and not less than 0.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -22,6 +26,12 @@ pub enum Method {
     ReciprocalRank,
 }
 
+/// What the best row of the keyword leg is on [`Scale::Bound`], by its score and the bound.
+#[must_use]
+pub fn found(score: f64, bound: f64) -> f64 {
+    (score / bound.max(score)).powf(BOUND_SHARE)
+}
+
 /// What the scores of a leg are measured in, so that they can be added to those of another one. A row that the leg lacks
 /// has 0, and no row has less.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,8 +44,8 @@ pub enum Scale {
     ZScore,
     /// The logistic function of their distance from their mean, in standard deviations.
     Sigmoid,
-    /// The geometric mean of their maximum and of what a score can be at most. A query whose best row has but few of its
-    /// words gets less than one that was found as it stands.
+    /// A geometric mean of their maximum, for a quarter, and of what a score can be at most. A query whose best row has but few
+    /// of its words, or not the telling ones, gets less than one that was found as it stands.
     Bound(f64),
     /// Six standard deviations of the scores of any two rows of the table, counted from the minimum; `None` where that is
     /// not known. Rows that stand out from the table get more than rows that are the best of many alike.
@@ -77,6 +87,10 @@ const TABLE_DEVIATIONS: f64 = 6.0;
 /// What the best of a hundred candidates has in [`Scale::Table`], by the median of nine collections.
 const TYPICAL_BEST: f64 = 0.36;
 
+/// How much the bound counts in [`Scale::Bound`]: over collections and embedding models, a half to three quarters do equally
+/// well; with more, queries of which nothing telling was found leave more to the other leg.
+const BOUND_SHARE: f64 = 0.75;
+
 /// The constant of reciprocal rank fusion, from its paper.
 const RANK_CONSTANT: f64 = 60.0;
 
@@ -90,6 +104,9 @@ pub struct Legs<'a, Id> {
     /// Scores by words of rows of the vector leg, as far as they have any and are known; those of rows that the keyword leg
     /// has as well are passed over.
     pub words_of_vector: &'a [(Id, f64)],
+    /// Similarities of rows of the keyword leg, as far as they have any and are known; those of rows that the vector leg has
+    /// as well are passed over.
+    pub similarities_of_keyword: &'a [(Id, f64)],
 }
 
 impl<Id> Clone for Legs<'_, Id> {
@@ -104,7 +121,7 @@ impl<'a, Id> Legs<'a, Id> {
     /// Two legs of which no more is known.
     #[must_use]
     pub fn new(vector: &'a [(Id, f64)], keyword: &'a [(Id, f64)]) -> Self {
-        Self { vector, keyword, words_of_vector: &[] }
+        Self { vector, keyword, words_of_vector: &[], similarities_of_keyword: &[] }
     }
 }
 
@@ -120,13 +137,13 @@ pub struct Fused<Id> {
     pub vector_rank: Option<u32>,
     /// Place in the keyword leg, from 1.
     pub keyword_rank: Option<u32>,
-    /// Score in the vector leg, as the leg gave it.
+    /// Similarity: in the vector leg, or as it is known of a row of the keyword leg.
     pub vector_score: Option<f64>,
     /// Score by words: in the keyword leg, or as it is known of a row of the vector leg.
     pub keyword_score: Option<f64>,
     /// What the vector leg's score is on its scale, or `1 / (60 + rank)`: before the weight, from 0.
     pub vector_normalised: Option<f64>,
-    /// The same of the keyword leg.
+    /// The same of the keyword leg; of a row that is far by meaning, what is left of it.
     pub keyword_normalised: Option<f64>,
 }
 
@@ -136,7 +153,7 @@ pub struct Fused<Id> {
 /// is better.
 #[must_use]
 pub fn fuse<Id: Clone + Eq + Hash + Ord>(legs: Legs<'_, Id>, vector_weight: f64, method: Method) -> Vec<Fused<Id>> {
-    let Legs { vector, keyword, words_of_vector } = legs;
+    let Legs { vector, keyword, words_of_vector, similarities_of_keyword } = legs;
     let weight = vector_weight.clamp(0.0, 1.0);
     let mut rows: HashMap<&Id, Fused<Id>> = HashMap::with_capacity(vector.len() + keyword.len());
     let (vector_part, keyword_part) = match method {
@@ -159,17 +176,28 @@ pub fn fuse<Id: Clone + Eq + Hash + Ord>(legs: Legs<'_, Id>, vector_weight: f64,
         row.keyword_normalised = Some(part);
         row.score += (1.0 - weight) * part;
     }
-    if let Method::Convex { keyword: scale, .. } = method
-        && method.keyword_by_own_score()
-        && !keyword.is_empty()
-    {
-        let high = highest(keyword);
-        for (id, score) in words_of_vector {
-            if let Some(row) = rows.get_mut(id).filter(|row| row.keyword_score.is_none()) {
+    let high = highest(keyword);
+    for (id, score) in words_of_vector {
+        if let Some(row) = rows.get_mut(id).filter(|row| row.keyword_score.is_none()) {
+            row.keyword_score = Some(*score);
+            if let Method::Convex { keyword: scale, .. } = method
+                && method.keyword_by_own_score()
+                && !keyword.is_empty()
+            {
                 let part = share(*score, whole(scale, high));
-                row.keyword_score = Some(*score);
                 row.keyword_normalised = Some(part);
                 row.score += (1.0 - weight) * part;
+            }
+        }
+    }
+    let far = Far::of(vector, method);
+    for (id, similarity) in similarities_of_keyword {
+        if let Some(row) = rows.get_mut(id).filter(|row| row.vector_score.is_none()) {
+            row.vector_score = Some(*similarity);
+            if let Some(far) = &far {
+                let left = (1.0 - weight * far.below(*similarity)).max(0.0);
+                row.keyword_normalised = row.keyword_normalised.map(|part| left * part);
+                row.score *= left;
             }
         }
     }
@@ -204,6 +232,31 @@ fn empty<Id: Clone>(id: &Id) -> Fused<Id> {
     }
 }
 
+/// How far below the vector leg a similarity is, where its scale measures that.
+struct Far {
+    low: f64,
+    unit: f64,
+}
+
+impl Far {
+    fn of<Id>(vector: &[(Id, f64)], method: Method) -> Option<Self> {
+        let Method::Convex { vector: scale, .. } = method else { return None };
+        let (low, high) = (lowest(vector), highest(vector));
+        let unit = match scale {
+            Scale::Prominence(spread) => spread,
+            Scale::Table(Some(deviation)) => TABLE_DEVIATIONS * deviation,
+            _ => return None,
+        };
+        (low <= high && unit > 0.0).then_some(Self { low, unit })
+    }
+
+    /// From 0. What the vector index has missed, nearer than its last row, counts as that.
+    fn below(&self, similarity: f64) -> f64 {
+        let below = (self.low - similarity) / self.unit;
+        if below.is_finite() { below.max(0.0) } else { 0.0 }
+    }
+}
+
 /// What each place of a leg brings to the fused score.
 fn by_rank(rows: usize) -> Vec<f64> {
     (0..rows).map(|rank| 1.0 / (RANK_CONSTANT + rank as f64 + 1.0)).collect()
@@ -212,8 +265,7 @@ fn by_rank(rows: usize) -> Vec<f64> {
 /// What each row of a leg brings to the fused score: its score on a scale.
 fn scaled<Id>(leg: &[(Id, f64)], scale: Scale) -> Vec<f64> {
     let finite = || leg.iter().map(|(_, s)| *s).filter(|s| s.is_finite());
-    let low = finite().fold(f64::INFINITY, f64::min);
-    let high = highest(leg);
+    let (low, high) = (lowest(leg), highest(leg));
     let count = finite().count() as f64;
     let mean = finite().sum::<f64>() / count;
     let deviation = (finite().map(|s| (s - mean).powi(2)).sum::<f64>() / count).sqrt();
@@ -237,11 +289,16 @@ fn highest<Id>(leg: &[(Id, f64)]) -> f64 {
     leg.iter().map(|(_, score)| *score).filter(|score| score.is_finite()).fold(f64::NEG_INFINITY, f64::max)
 }
 
+/// The lowest score of a leg.
+fn lowest<Id>(leg: &[(Id, f64)]) -> f64 {
+    leg.iter().map(|(_, score)| *score).filter(|score| score.is_finite()).fold(f64::INFINITY, f64::min)
+}
+
 /// What scores are divided by on a scale that takes each by itself.
 fn whole(scale: Scale, high: f64) -> f64 {
     match scale {
-        Scale::Bound(bound) => geometric_mean(high, bound),
-        Scale::Found { bound, typical } => typical * geometric_mean(high, bound),
+        Scale::Bound(bound) => between(high, bound),
+        Scale::Found { bound, typical } => typical * between(high, bound),
         _ => high,
     }
 }
@@ -251,8 +308,9 @@ fn share(score: f64, whole: f64) -> f64 {
 }
 
 /// What a score is measured in by [`Scale::Bound`].
-fn geometric_mean(high: f64, bound: f64) -> f64 {
-    (high.max(0.0) * bound.max(high)).sqrt()
+fn between(high: f64, bound: f64) -> f64 {
+    let (high, bound) = (high.max(0.0), bound.max(high));
+    high.powf(1.0 - BOUND_SHARE) * bound.powf(BOUND_SHARE)
 }
 
 #[cfg(test)]
@@ -302,7 +360,8 @@ mod tests {
     #[test]
     fn a_row_of_the_vector_leg_has_its_score_by_words_although_the_other_leg_lacks_it() {
         let (vector, keyword) = ([(1, 0.9), (2, 0.5), (4, 0.4)], [(2, 4.0), (3, 1.0)]);
-        let legs = Legs { vector: &vector, keyword: &keyword, words_of_vector: &[(1, 0.5), (2, 9.0), (5, 1.0)] };
+        let words_of_vector = [(1, 0.5), (2, 9.0), (5, 1.0)];
+        let legs = Legs { words_of_vector: &words_of_vector, ..Legs::new(&vector, &keyword) };
         let fused = fuse(legs, 0.5, CONVEX);
         let parts: Vec<_> =
             fused.iter().map(|f| (f.id, f.keyword_rank, f.keyword_score, f.keyword_normalised)).collect();
@@ -317,7 +376,37 @@ mod tests {
         }
         assert_eq!(fused.len(), 4);
         let by_rank = fuse(legs, 0.5, Method::ReciprocalRank);
-        assert!(by_rank.iter().all(|f| f.id != 1 || f.keyword_score.is_none()), "ranks are those of the leg");
+        let one = by_rank.iter().find(|f| f.id == 1).unwrap();
+        assert_eq!((one.keyword_score, one.keyword_normalised), (Some(0.5), None), "ranks are those of the leg");
+        assert_eq!(one.score, 0.5 / 61.0);
+    }
+
+    #[test]
+    fn words_count_for_less_in_a_row_that_is_far_by_meaning() {
+        let (vector, keyword) = ([(1, 0.9), (2, 0.5)], [(3, 4.0), (4, 4.0), (5, 4.0), (6, 4.0), (2, 1.0)]);
+        let similarities = [(3, 0.3), (4, -9.0), (5, 0.7), (2, -9.0), (9, 0.0)];
+        let legs = Legs { similarities_of_keyword: &similarities, ..Legs::new(&vector, &keyword) };
+        for scale in [Scale::Prominence(0.4), Scale::Table(Some(0.4 / 6.0))] {
+            let fused = fuse(legs, 0.5, Method::Convex { vector: scale, keyword: Scale::Maximum });
+            let of = |id| fused.iter().find(|f| f.id == id).unwrap();
+            for (id, similarity, left) in
+                [(3, Some(0.3), 0.75), (4, Some(-9.0), 0.0), (5, Some(0.7), 1.0), (6, None, 1.0)]
+            {
+                let row = of(id);
+                assert_eq!((row.vector_score, row.vector_rank, row.vector_normalised), (similarity, None, None));
+                assert!((row.keyword_normalised.unwrap() - left).abs() < 1e-12, "{row:?}");
+                assert!((row.score - 0.5 * left).abs() < 1e-12, "{row:?}");
+            }
+            assert_eq!(of(2).vector_score, Some(0.5), "the leg has it");
+            assert_eq!(fused.len(), 6);
+        }
+        for method in [CONVEX, Method::ReciprocalRank] {
+            let (with, without) = (fuse(legs, 0.5, method), fuse(Legs::new(&vector, &keyword), 0.5, method));
+            assert!(
+                with.iter().zip(&without).all(|(a, b)| (a.id, a.score) == (b.id, b.score)),
+                "the recipe as it is known"
+            );
+        }
     }
 
     #[test]
@@ -346,11 +435,11 @@ mod tests {
             (Scale::MinMax, [1.0, 0.5, 0.0]),
             (Scale::ZScore, [8.0 / deviation, 4.0 / deviation, 0.0]),
             (Scale::Sigmoid, [1.0 - middle, 0.5, middle]),
-            (Scale::Bound(32.0), [0.5, 0.25, 0.0]),
+            (Scale::Bound(128.0), [0.125, 0.0625, 0.0]),
             (Scale::Table(Some(2.0)), [8.0 / 12.0, 4.0 / 12.0, 0.0]),
             (Scale::Table(None), [0.36, 0.18, 0.0]),
             (Scale::Prominence(4.0), [2.0, 1.0, 0.0]),
-            (Scale::Found { bound: 32.0, typical: 0.5 }, [1.0, 0.5, 0.0]),
+            (Scale::Found { bound: 128.0, typical: 0.25 }, [0.5, 0.25, 0.0]),
         ] {
             let found = scaled(&leg, scale);
             assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{scale:?}: {found:?}");
@@ -407,6 +496,7 @@ mod tests {
         fn every_row_appears_once_and_in_order(
             vector in prop::collection::btree_map(0u32..50, -1.0f64..1.0, 0..30),
             keyword in prop::collection::btree_map(0u32..50, 0.0f64..9.0, 0..30),
+            other in prop::collection::btree_map(0u32..50, -1.0f64..1.0, 0..30),
             weight in 0.0f64..=1.0,
             vector_scale in scale(),
             keyword_scale in scale(),
@@ -414,7 +504,9 @@ mod tests {
             let mut legs = [Vec::from_iter(vector), Vec::from_iter(keyword)];
             legs.iter_mut().for_each(|leg| leg.sort_by(|a, b| b.1.total_cmp(&a.1)));
             let method = Method::Convex { vector: vector_scale, keyword: keyword_scale };
-            let fused = fuse(Legs::new(&legs[0], &legs[1]), weight, method);
+            let other = Vec::from_iter(other);
+            let known = Legs { words_of_vector: &other, similarities_of_keyword: &other, ..Legs::new(&legs[0], &legs[1]) };
+            let fused = fuse(known, weight, method);
             let mut expected: Vec<u32> = legs.concat().iter().map(|h| h.0).collect();
             expected.sort_unstable();
             expected.dedup();

@@ -2,7 +2,8 @@
 //!
 //! The keyword leg reads the rows that can score above a floor, and lowers the floor until no other row can change the page.
 //! What a row has to score for that is told by the last row of the page. Rows of the vector leg have their score by words
-//! whether they are among the candidates of the keyword leg or not, so that what is left is in neither leg.
+//! whether they are among the candidates of the keyword leg or not, so that what is left is in neither leg; and what such a
+//! row is by meaning never adds to what its words bring.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -93,10 +94,17 @@ mod tests {
             limit in 0i32..8,
             offset in 0i32..4,
             after in prop::option::weighted(0.2, (0.0f64..1.0, 0u32..40)),
+            // What the vector index has missed, and rows without an embedding.
+            missed in any::<u64>(),
+            without in any::<u64>(),
         ) {
             let words: Vec<(u32, f64)> = (0..).zip(&rows).filter(|(_, row)| row.0 > 0).map(|(id, row)| (id, f64::from(row.0))).collect();
-            let similar = (0..).zip(&rows).map(|(id, row)| (id, f64::from(row.1) / 40.0)).collect();
-            let vector = ranked(similar, candidates);
+            let similar: Vec<(u32, f64)> = (0..)
+                .zip(&rows)
+                .map(|(id, row)| (id, f64::from(row.1) / 40.0))
+                .filter(|(id, _)| without >> id & 1 == 0)
+                .collect();
+            let vector = ranked(similar.iter().copied().filter(|(id, _)| missed >> id & 1 == 0).collect(), candidates);
             let nearest: HashSet<u32> = vector.iter().map(|(id, _)| *id).collect();
             let factors: HashMap<u32, f64> =
                 (0..).zip(&rows).filter_map(|(id, row)| Some((id, 1.0 + f64::from(row.2?) / 4.0))).collect();
@@ -113,7 +121,12 @@ mod tests {
             };
             let all = ranked(words.clone(), candidates);
             let words_of_vector: Vec<(u32, f64)> = words.iter().copied().filter(|(id, _)| nearest.contains(id)).collect();
-            let known = Legs { vector: &vector, keyword: &all, words_of_vector: &words_of_vector };
+            let known = Legs {
+                vector: &vector,
+                keyword: &all,
+                words_of_vector: &words_of_vector,
+                similarities_of_keyword: &similar,
+            };
             let expected = pages.of(known, false);
             let mut floors: Vec<f64> = floors.into_iter().map(f64::from).chain([0.0]).collect();
             floors.sort_by(|a, b| b.total_cmp(a));

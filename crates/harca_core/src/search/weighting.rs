@@ -4,16 +4,21 @@
 //! Features of the two result lists have no part in it: learned on some collections, they did no better on others than a
 //! fixed weight (docs/SEARCH_QUALITY.md). What they tell of scores is in the [scales](crate::search::fusion::Scale).
 
-/// A word that so many documents have is looked for in order to find these; one of twice as many is a fourth as telling.
+/// A word that so many documents have is looked for in order to find these.
 const HANDFUL: f64 = 4.0;
+/// How fast that falls with their number; a word in four handfuls of documents is an eighth as telling.
+const FALL: f64 = 1.5;
 
 /// How rare the rarest word of a query is, by how many documents have each: 1 when a handful do at most, falling with the
-/// square of their number; 0 when none has any.
+/// power of 1.5 of their number; 0 when none has any.
 #[must_use]
 pub fn rarity(documents: impl IntoIterator<Item = u64>) -> f64 {
     let rarest = documents.into_iter().filter(|documents| *documents > 0).min();
-    rarest.map_or(0.0, |documents| (HANDFUL / documents as f64).min(1.0).powi(2))
+    rarest.map_or(0.0, |documents| (HANDFUL / documents as f64).min(1.0).powf(FALL))
 }
+
+/// A probability as far from 0 or 1 as that is taken for it.
+const NEXT_TO_CERTAIN: f64 = 0.1;
 
 /// A type that a query may be of.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,15 +34,19 @@ pub struct Kind {
 /// The weight of the vector leg for a query: the mean of the types' weights by their probabilities, each as much that of
 /// exact terms as the query's rarest word is rare. Half when nothing is probable.
 ///
-/// An argmax would jump where the classifier doubts; the mean moves with the doubt.
+/// An argmax would jump where the classifier doubts; the mean moves with the doubt, and leaves out what is next to certain.
 #[must_use]
 pub fn vector_weight(kinds: &[Kind], rarity: f64) -> f64 {
+    // One of the types is more probable than that, however many there are.
+    let margin = NEXT_TO_CERTAIN.min(0.5 / kinds.len() as f64);
     let total: f64 = kinds.iter().map(|kind| kind.probability).sum();
-    if total <= 0.0 {
+    let share = |kind: &Kind| ((kind.probability / total - margin) / (1.0 - 2.0 * margin)).clamp(0.0, 1.0);
+    let shares: f64 = kinds.iter().map(share).sum();
+    if !(total > 0.0 && shares > 0.0) {
         return 0.5;
     }
     let weight = |kind: &Kind| (1.0 - rarity) * kind.weight + rarity * kind.exact_weight;
-    kinds.iter().map(|kind| kind.probability * weight(kind)).sum::<f64>() / total
+    kinds.iter().map(|kind| share(kind) * weight(kind)).sum::<f64>() / shares
 }
 
 #[cfg(test)]
@@ -47,9 +56,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rarity_falls_with_the_square() {
+    fn rarity_falls_with_the_number_of_documents() {
         assert_eq!(rarity([3, 100]), 1.0);
-        assert_eq!(rarity([0, 8, 100]), 0.25);
+        assert_eq!(rarity([0, 16, 100]), 0.125);
         assert_eq!(rarity([0]), 0.0);
         assert_eq!(rarity([]), 0.0);
     }
@@ -62,6 +71,12 @@ mod tests {
         assert_eq!(vector_weight(&[keyword(1.0), semantic(0.0)], 1.0), 0.1);
         assert!((vector_weight(&[keyword(0.5), semantic(0.5)], 1.0) - 0.4).abs() < 1e-12);
         assert!((vector_weight(&[keyword(0.5), semantic(0.5)], 0.25) - 0.55).abs() < 1e-12);
+        assert!((vector_weight(&[keyword(0.7), semantic(0.3)], 0.0) - 0.55).abs() < 1e-12);
+        for probability in [0.9, 0.95, 1.0] {
+            assert_eq!(vector_weight(&[keyword(probability), semantic(1.0 - probability)], 1.0), 0.1);
+        }
+        let many = vec![keyword(0.01); 100];
+        assert!((vector_weight(&many, 0.0) - 0.5).abs() < 1e-12);
         assert_eq!(vector_weight(&[keyword(0.0)], 1.0), 0.5);
         assert_eq!(vector_weight(&[], 1.0), 0.5);
     }
