@@ -59,6 +59,10 @@ class Model:
         """The vectors of a batch, of any length. It loads the model when it is first called: nothing else needs it."""
         raise NotImplementedError
 
+    def run_documents(self, texts):
+        """The same of documents, where the model tells them from queries."""
+        return self.run(texts)
+
 
 class GivenModel(Model):
     """One whose vectors of documents and queries are read from FOLDER/TITLE/COLLECTION.npz: here they would take an hour.

