@@ -40,7 +40,7 @@ python3 "$ROOT/scripts/layers" . scripts/layers.txt || bad=1
 code '(^|[^a-zA-Z0-9_])pgrx([^a-zA-Z0-9_]|$)' "${core[@]}" | refuse "harca_core never names pgrx"
 code '(^|[^a-zA-Z0-9_:])ort::|extern crate ort|use ort;' "${ortless[@]}" | refuse "only model/session names ort"
 code '(^|[^a-zA-Z0-9_])(Spi([^a-zA-Z0-9_]|$)|SpiClient|SPI_[a-z])' "${spiless[@]}" | refuse "only registry and search/statements use SPI"
-code '(^|[^a-zA-Z0-9_])cache_worker([^a-zA-Z0-9_]|$)' "${workerless[@]}" | refuse "only init names the worker of the shared cache"
+code '(^|[^a-zA-Z0-9_])dump_worker([^a-zA-Z0-9_]|$)' "${workerless[@]}" | refuse "only init names the worker that writes files"
 files | grep -E '(^|/)(utils?|helpers?|common)(\.[a-z]+)?(/|$)' | refuse "a file is named after what it is about, not utils, helpers or common" || true
 [ ${#rust[@]} = 0 ] || awk 'FNR == 1 { last = -99 } /SAFETY/ { last = FNR }
     /^[^\/]*unsafe( impl[ <]| *\{)/ && FNR - last > 6 { print FILENAME ":" FNR ": " $0 }' "${rust[@]}" |

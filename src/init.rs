@@ -7,7 +7,7 @@
 use pgrx::pg_guard;
 
 use crate::registry::preloaded_session;
-use crate::shared_memory::{cache_worker, reserve};
+use crate::shared_memory::{dump_worker, reserve};
 use crate::{process, settings};
 
 pgrx::pg_module_magic!(name, version);
@@ -17,7 +17,7 @@ extern "C-unwind" fn _PG_init() {
     settings::define();
     if process::preloading() {
         reserve::reserve();
-        cache_worker::register();
+        dump_worker::register();
         preloaded_session::build();
     }
 }

@@ -30,8 +30,8 @@ pub(super) fn define() {
     );
     GucRegistry::define_int_guc(
         c"pg_harca.cache_dump_interval",
-        c"How often the shared cache is written to its file.",
-        c"It is also written when the server stops, and read when it starts. 0 is only then. It needs \
+        c"How often the shared cache, and what searches have told of their tables, are written to their files.",
+        c"They are also written when the server stops, and read when it starts. 0 is only then. It needs \
           shared_preload_libraries.",
         &CACHE_DUMP_INTERVAL,
         0,

@@ -28,12 +28,14 @@
 //!
 //! - [`reserve`]: the memory of a preloaded library; `dynamic`: that of one which is not.
 //! - [`answer_cache`]: the cache of answers as a backend sees it.
-//! - [`cache_file`]: the shared cache in a file, over a restart; [`cache_worker`] writes it while the server runs.
+//! - [`kept_file`]: a file that comes through a restart: [`cache_file`] of the cache, [`calibration_file`] of what searches
+//!   have told. [`dump_worker`] writes them while the server runs.
 #![allow(unsafe_code)]
 
 pub mod answer_cache;
 mod cache_file;
-pub mod cache_worker;
+mod calibration_file;
+pub mod dump_worker;
 #[cfg(any(feature = "pg17", feature = "pg18"))]
 mod dynamic;
 
@@ -44,6 +46,7 @@ mod dynamic {
         None
     }
 }
+mod kept_file;
 pub mod reserve;
 
 use std::cell::Cell;

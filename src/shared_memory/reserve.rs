@@ -1,12 +1,12 @@
-//! Shared memory with preload: the postmaster reserves it, fills its cache from the file of a former run, and writes that file
-//! when it stops.
+//! Shared memory with preload: the postmaster reserves it, fills it from the files of a former run, and writes these when it
+//! stops.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use pgrx::{pg_guard, pg_sys};
 
-use super::{Layout, SHARED, Shared, cache_file};
+use super::{Layout, SHARED, Shared, cache_file, calibration_file};
 
 /// Reserves the memory. To be called from `_PG_init` in the postmaster.
 pub fn reserve() {
@@ -45,12 +45,11 @@ pub fn reserve() {
         if let Some(former_run) = former_run {
             shared.header.restored.store(cache_file::restore(former_run, shared.cache()), Relaxed);
         }
+        calibration_file::restore(shared.calibrations());
         SHARED.set(Some(shared));
-        if shared.has_cache() {
-            // SAFETY: the postmaster runs it before it detaches from shared memory, and forgets it when a crash makes it
-            // take the memory apart.
-            unsafe { pg_sys::on_shmem_exit(Some(shut_down), pg_sys::Datum::null()) };
-        }
+        // SAFETY: the postmaster runs it before it detaches from shared memory, and forgets it when a crash makes it take the
+        // memory apart.
+        unsafe { pg_sys::on_shmem_exit(Some(shut_down), pg_sys::Datum::null()) };
     }
 
     #[pg_guard]
@@ -59,7 +58,10 @@ pub fn reserve() {
         if code == 0
             && let Some(shared) = SHARED.get()
         {
-            cache_file::try_write(shared.secret(), shared.cache());
+            if shared.has_cache() {
+                cache_file::write(shared.secret(), shared.cache());
+            }
+            calibration_file::write(shared.calibrations());
         }
     }
 

@@ -82,9 +82,9 @@ def comes_up_without(what, content):
         dump.write_bytes(content)
     if server.user:
         os.chown(dump, server.user.pw_uid, server.user.pw_gid)
-    before = log_lines("cache dump is discarded")
+    before = log_lines("file of the cache is discarded")
     server.start()
-    found = server.psql(ONE, DB), shared("restored"), log_lines("cache dump is discarded") - before
+    found = server.psql(ONE, DB), shared("restored"), log_lines("file of the cache is discarded") - before
     if found != (one, "0", 1):
         is_(found, (one, "0", 1), f"{what}: answers, entries restored, lines in the log")
         return False

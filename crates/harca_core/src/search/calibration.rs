@@ -7,10 +7,11 @@
 //! far more than by the query (docs/SEARCH_QUALITY.md), so the means count, and no single query does.
 //!
 //! - [`Observation`]: one search. [`Means`]: many. [`Calibration`]: what a search goes by.
-//! - [`shared`]: where processes keep it together.
+//! - [`shared`]: where processes keep it together. [`saved`]: how it comes through a restart.
 
 use super::fusion;
 
+pub mod saved;
 pub mod shared;
 
 /// Standard deviations above the background that count; a table of alike rows has them without end.

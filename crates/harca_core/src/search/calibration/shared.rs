@@ -66,6 +66,17 @@ pub struct State {
     pub calibration: Option<Calibration>,
 }
 
+/// A table, as it is [saved](super::saved).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry {
+    /// Which.
+    pub key: u64,
+    /// When a search of it counted last, in microseconds.
+    pub used_at: i64,
+    /// What is known of it.
+    pub state: State,
+}
+
 impl Slot {
     fn state(&self) -> State {
         let bits = |atomic: &AtomicU64| f64::from_bits(atomic.load(Relaxed));
@@ -113,14 +124,14 @@ impl Slot {
         Some(result)
     }
 
-    /// Reads for the table with that key.
-    fn read(&self, key: u64) -> Option<State> {
+    /// What it holds.
+    fn entry(&self) -> Option<Entry> {
         for _ in 0..TRIES {
             let before = self.writes.load(Acquire);
-            let (state, own) = (self.state(), self.key.load(Relaxed) == key);
+            let (key, used_at, state) = (self.key.load(Relaxed), self.used_at.load(Relaxed), self.state());
             fence(Acquire);
             if before.is_multiple_of(2) && self.writes.load(Relaxed) == before {
-                return own.then_some(state);
+                return (key != FREE).then_some(Entry { key, used_at, state });
             }
         }
         None
@@ -148,7 +159,8 @@ impl<'a> Slots<'a> {
     #[must_use]
     pub fn read(self, key: u64) -> State {
         let key = key.max(FREE + 1);
-        self.of(key).and_then(|slot| slot.read(key)).unwrap_or_default()
+        let entry = self.of(key).and_then(Slot::entry).filter(|entry| entry.key == key);
+        entry.map(|entry| entry.state).unwrap_or_default()
     }
 
     /// Whether the search that asks is to be counted.
@@ -190,6 +202,29 @@ impl<'a> Slots<'a> {
         }
     }
 
+    /// All tables of which anything is known.
+    pub fn entries(self) -> impl Iterator<Item = Entry> {
+        self.0.iter().filter_map(Slot::entry)
+    }
+
+    /// Takes in what was known before, into memory that is new and that nobody else sees yet; as many as there is room for,
+    /// those that were used last before others. Queries of which it was learned may count once more.
+    pub fn restore(self, mut entries: Vec<Entry>) {
+        entries.retain(|entry| entry.key != FREE);
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.used_at));
+        for (slot, entry) in self.0.iter().zip(entries) {
+            slot.take(entry.key, entry.used_at);
+            slot.asked.store(entry.state.means.searches, Relaxed);
+            slot.store(&entry.state);
+        }
+    }
+
+    /// Grows with everything that is learned.
+    #[must_use]
+    pub fn changes(self) -> u64 {
+        self.0.iter().fold(0, |sum, slot| sum.wrapping_add(slot.writes.load(Relaxed)))
+    }
+
     /// A slot for a table that has none: a free one, or that which was used longest ago. The first slot's `writing` is held
     /// meanwhile, so that no two are made for one table.
     fn claim(self, key: u64, now: i64) -> Option<&'a Slot> {
@@ -220,6 +255,31 @@ mod tests {
 
     fn slots(n: usize) -> Vec<Slot> {
         (0..n).map(|_| Slot::default()).collect()
+    }
+
+    #[test]
+    fn what_is_saved_is_known_after_a_restart() {
+        let slots: Vec<Slot> = (0..3).map(|_| Slot::default()).collect();
+        let slots = Slots(&slots);
+        assert_eq!(slots.changes(), 0);
+        for n in 1..=300 {
+            slots.learn(7, n, &SEEN, n as i64);
+            slots.learn(8, n, &Observation { wording: 0.2, ..SEEN }, -(n as i64));
+        }
+        let changes = slots.changes();
+        assert!(changes > 0);
+        let saved: Vec<Entry> = slots.entries().collect();
+        assert_eq!(saved.iter().map(|entry| entry.key).collect::<Vec<_>>(), [7, 8]);
+        assert_eq!(slots.changes(), changes);
+        let anew: Vec<Slot> = (0..3).map(|_| Slot::default()).collect();
+        Slots(&anew).restore(saved.clone());
+        assert_eq!(Slots(&anew).read(7), slots.read(7));
+        assert_eq!(Slots(&anew).read(8), slots.read(8));
+        let counted = (0..32).filter(|_| Slots(&anew).counts(7)).count();
+        assert_eq!(counted, 2, "a table that is well known stays so");
+        let one = [Slot::default()];
+        Slots(&one).restore(saved);
+        assert_eq!((Slots(&one).read(7), Slots(&one).read(8)), (slots.read(7), State::default()), "the one used last");
     }
 
     #[test]

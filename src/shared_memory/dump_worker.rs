@@ -1,4 +1,5 @@
-//! The background worker that writes the shared cache to its file every `pg_harca.cache_dump_interval`.
+//! The background worker that writes the shared cache, and what searches have told, to their files every
+//! `pg_harca.cache_dump_interval`.
 #![allow(unsafe_code)] // an exported symbol
 
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, SignalWakeFlags
 use pgrx::pg_guard;
 use pgrx::pg_sys::{self, Datum};
 
-use super::{attach, cache_file};
+use super::{attach, cache_file, calibration_file};
 use crate::settings;
 
 /// Seconds until a worker that has ended by an error is started again.
@@ -26,7 +27,7 @@ pub fn register() {
         .load();
 }
 
-/// Sleeps, and writes a dump when the interval is over and the cache has changed since the last one.
+/// Sleeps, and writes what has changed since the last time when the interval is over.
 #[doc(hidden)]
 #[pg_guard]
 #[unsafe(no_mangle)]
@@ -35,6 +36,7 @@ pub extern "C-unwind" fn pg_harca_dump_worker(_argument: Datum) {
     let Some(shared) = attach() else { return };
     let mut written_at = Instant::now();
     let mut written_changes = shared.changes();
+    let mut written_calibrations = shared.calibrations().changes();
     loop {
         let interval = settings::cache_dump_interval();
         let rest = interval.map(|interval| interval.saturating_sub(written_at.elapsed()));
@@ -49,8 +51,12 @@ pub extern "C-unwind" fn pg_harca_dump_worker(_argument: Datum) {
         if settings::cache_dump_interval().is_some_and(|interval| written_at.elapsed() >= interval) {
             written_at = Instant::now();
             let changes = shared.changes();
-            if changes != written_changes && cache_file::try_write(shared.secret(), shared.cache()) {
+            if changes != written_changes && cache_file::write(shared.secret(), shared.cache()) {
                 written_changes = changes;
+            }
+            let changes = shared.calibrations().changes();
+            if changes != written_calibrations && calibration_file::write(shared.calibrations()) {
+                written_calibrations = changes;
             }
         }
     }
