@@ -37,6 +37,7 @@ REQUIREMENTS = {
     "misses_per_second_many": ("misses a second, two clients, 10,000 calls a statement", "≥", 10_000, "/s"),
     "search_both": ("searches of 10,000 rows and fewer by both legs ÷ hand-written SQL, median over kinds", "≤", 1.15, "×"),
     "search_first": ("the first search of a connection ÷ that of the hand-written SQL", "≤", 1.3, "×"),
+    "search_learning": ("searches that a target learns from and goes by ÷ those of one that is not calibrated", "≤", 1.03, "×"),
     "search_words_code": ("searches of the largest table by words alone, on GIN with frequencies ÷ pg_textsearch: a code", "≤", 3, "×"),
     "search_words_exact_term": ("the same: an exact term", "≤", 4, "×"),
     "search_words_keyword": ("the same: two or three words", "≤", 8, "×"),

@@ -115,7 +115,7 @@ if server.major != 18:
     done()
 
 ALWAYS = ["miss", "batch", "first_call_preload", "first_call_plain", "memory_preload", "memory_plain", "scaling", "misses_per_second"]
-ALWAYS += ["search_both", "search_first", "search_clients", "search_exact_term", "search_share"]
+ALWAYS += ["search_both", "search_first", "search_learning", "search_clients", "search_exact_term", "search_share"]
 with tempfile.TemporaryDirectory() as folder:
     command = [Path(__file__).parents[1] / "bench/run", "--quick", "--skip", "plpython,plots"]
     command += ["--pg-config", server.pg_config, "--out", folder]

@@ -29,6 +29,7 @@ def measure(bench):
             found[kind, rows] = each
         if rows == small:
             sessions.measure_first(bench, table)
+            sessions.measure_learning(bench, table)
             sessions.measure_memory(bench, table)
             rates.append((rows, throughput.measure(bench, table, by_words=False)))
         if rows == largest:

@@ -1,12 +1,15 @@
-"""What a session costs beside its searches: the first one of a connection, and the memory that many different ones leave."""
+"""What searches cost beside the legs: the first one of a connection, what is learned from each, and the memory that many
+different ones leave."""
 
 import itertools
+import statistics
 
 from ..clock import interleaved, late, medians
 from ..first_call import private_kb
 from ..servers import connect
 from . import ways
 from .corpus import KINDS
+from .table import TARGET
 from .ways import HAND, HYBRID, WORDS_HAND
 
 # The first searches, so large a share of those behind them, open what any search needs: what comes later is left behind.
@@ -41,6 +44,35 @@ def measure_first(bench, table):
         [[way, typical[way], typical[way] / typical[by_hand[way]], late(values), len(values)] for way, values in ms.items()],
         f"{table.rows:,} rows. From sending the connection's first statement to the last byte of its answer; the ways take "
         "turns, with the queries of all kinds. The server preloads pg_harca and its model.",
+    )  # fmt: skip
+
+
+def measure_learning(bench, table):
+    """Fills in the requirement on what it costs that a target learns from its searches, and goes by what they have told."""
+    fixed = "not calibrated"
+    seen = {}
+    with connect(table.server, local_cache_size=0) as session:
+        session.query(ways.REGISTER_FIXED.format(fixed=fixed))
+        session.query(f"SELECT harca.reset_calibration('{TARGET}')")
+        for number, (fact, embedding) in enumerate(_asked(table)):
+            learning = ways.by_both(fact.text, embedding)[HYBRID]
+            statements = {HYBRID: learning, fixed: learning.replace(f"'{TARGET}'", f"'{fixed}'", 1)}
+            for way, sql in statements.items():
+                bench.check(f"rows of {way} for {fact.text}", len(session.query(sql)), ways.PAGE)
+            order = reversed(statements.items()) if number % 2 else statements.items()
+            calls = {way: lambda sql=sql: 1000 * session.time(sql)[0] for way, sql in order}
+            for way, values in medians(interleaved(3 * bench.sizes.search_rounds, calls)).items():
+                seen.setdefault(way, []).append(values)
+        learned = session.value(f"SELECT searches > 0 FROM harca.stat_search_target WHERE target = '{TARGET}'")
+        session.query(f"SELECT harca.drop_search_target('{fixed}')")
+    bench.check("whether searches have told something", learned, "t")
+    ratio = statistics.median(a / b for a, b in zip(seen[HYBRID], seen[fixed]))
+    bench.report.measured("search_learning", ratio)
+    bench.report.table(
+        "Search: what learning from searches costs", ["", "ms", "÷"],
+        [[way, statistics.median(values), ratio if way == HYBRID else 1.0] for way, values in seen.items()],
+        f"{table.rows:,} rows, both legs, {len(seen[fixed])} queries of all kinds in turns, medians of the queries; the ratio is "
+        "the median of the queries' own. The other target is the same table with `calibration` `off`.",
     )  # fmt: skip
 
 

@@ -44,6 +44,8 @@ SELECT id FROM bench.document ORDER BY content <@> to_bm25query({{text}}, 'bench
 """
 # Where the table has both indexes, a search says on which one its keyword leg runs.
 GIN, BM25 = ("options => '{" + f'"keyword_index": "{index}"' + "}'" for index in ("gin", "bm25"))
+# The same table under another name.
+REGISTER_FIXED = "SELECT harca.register_search_target('{fixed}', 'bench.document', calibration => 'off')"
 PREPARE = f"""
 PREPARE hybrid_search (text, vector) AS SELECT id, score FROM hybrid_search('{TARGET}', $1, $2, {GIN});
 PREPARE hand_written (text, vector) AS {RECIPE.format(words="$1", embedding="$2")};
