@@ -89,13 +89,13 @@ CLEAN = {
     "crates/harca_core/src/model/manifest.rs": "use super::Door;\npub struct Manifest;\n",
     "crates/harca_core/src/model/session.rs": "use ort::session::Session;\n",
     "src/lib.rs": LIB,
-    "src/init.rs": "fn _PG_init() {\n    crate::shared_memory::cache_worker::register();\n}\n",
+    "src/init.rs": "fn _PG_init() {\n    crate::shared_memory::dump_worker::register();\n}\n",
     "src/api/mod.rs": "mod classify;\nmod models;\n",
     "src/api/classify.rs": "use crate::registry::Registry;\n",
     "src/api/models.rs": "use crate::{registry, shared_memory};\n",
     "src/registry.rs": "use crate::bridge::Value;\nuse pgrx::spi::Spi;\n",
-    "src/shared_memory/mod.rs": "pub mod cache_worker;\n",
-    "src/shared_memory/cache_worker.rs": "pub fn register() {}\n",
+    "src/shared_memory/mod.rs": "pub mod dump_worker;\n",
+    "src/shared_memory/dump_worker.rs": "pub fn register() {}\n",
     "src/bridge.rs": "// SAFETY: nothing is read.\nfn value() { unsafe {} }\n",
     "sql/schema.sql": "CREATE SCHEMA harca;\n",
     "sql/models/registry.sql": REGISTRY_SQL,
@@ -379,9 +379,9 @@ refused(
     {"only registry and search/statements use SPI": ["src/api/models.rs:2: use pgrx::spi::Spi;"]},
 )
 refused(
-    "the worker of the cache named by an api module",
-    {"src/api/models.rs": "use crate::shared_memory::cache_worker;\n"},
-    {"only init names the worker of the shared cache": ["src/api/models.rs:1: use crate::shared_memory::cache_worker;"]},
+    "the worker that writes files named by an api module",
+    {"src/api/models.rs": "use crate::shared_memory::dump_worker;\n"},
+    {"only init names the worker that writes files": ["src/api/models.rs:1: use crate::shared_memory::dump_worker;"]},
 )
 refused(
     "an unsafe block without its reason",

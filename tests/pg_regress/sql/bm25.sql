@@ -97,15 +97,15 @@ SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9$$, optio
 
 -- a keyword query with a rare word leans on the words
 SELECT harca.rarity('{3,100}') AS three, harca.rarity('{0,16,100}') AS sixteen, harca.rarity('{0}') AS absent, harca.rarity(NULL) AS none;
--- its weight is the mean of the profile's by the probabilities, each as much that of exact terms as a word is rare; a tenth
--- is as good as nothing, nine tenths as good as certain
+-- its weight is the mean of the profile's by the probabilities, each as much that of exact terms as a word is rare; a
+-- twentieth is as good as nothing, and the rest as good as certain
 SELECT q.query, round((x ->> 'vector_weight')::numeric, 3) = round((sum(s.p * CASE
            WHEN s.label = 'keyword' THEN (1 - r.rarity) * k.vector_weight + r.rarity * e.vector_weight
            ELSE coalesce(p.vector_weight, 0.55) END) / sum(s.p))::numeric, 3) AS mean
 FROM (VALUES ('NUMBER7'), ('CRANE'), ('how high is the crane of the harbour'), ('cranes of harbours')) AS q (query),
      hybrid_search_explain('report', q.query, '[1, 0]') AS x,
      LATERAL (SELECT (x ->> 'rarity')::float8) AS r (rarity),
-     LATERAL (SELECT key, least(1, greatest(0, (value::float8 - 0.1) / 0.8)) FROM jsonb_each_text(x -> 'classification' -> 'scores')) AS s (label, p)
+     LATERAL (SELECT key, least(1, greatest(0, (value::float8 - 0.05) / 0.9)) FROM jsonb_each_text(x -> 'classification' -> 'scores')) AS s (label, p)
 LEFT JOIN harca.search_profile AS p ON p.query_type = s.label,
      harca.search_profile AS k, harca.search_profile AS e
 WHERE k.query_type = 'keyword' AND e.query_type = 'exact term'

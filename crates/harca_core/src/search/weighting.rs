@@ -18,7 +18,7 @@ pub fn rarity(documents: impl IntoIterator<Item = u64>) -> f64 {
 }
 
 /// A probability as far from 0 or 1 as that is taken for it.
-const NEXT_TO_CERTAIN: f64 = 0.1;
+const NEXT_TO_CERTAIN: f64 = 0.05;
 
 /// A type that a query may be of.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,9 +71,10 @@ mod tests {
         assert_eq!(vector_weight(&[keyword(1.0), semantic(0.0)], 1.0), 0.1);
         assert!((vector_weight(&[keyword(0.5), semantic(0.5)], 1.0) - 0.4).abs() < 1e-12);
         assert!((vector_weight(&[keyword(0.5), semantic(0.5)], 0.25) - 0.55).abs() < 1e-12);
-        assert!((vector_weight(&[keyword(0.7), semantic(0.3)], 0.0) - 0.55).abs() < 1e-12);
-        for probability in [0.9, 0.95, 1.0] {
-            assert_eq!(vector_weight(&[keyword(probability), semantic(1.0 - probability)], 1.0), 0.1);
+        assert!((vector_weight(&[keyword(0.725), semantic(0.275)], 0.0) - 0.55).abs() < 1e-12);
+        for probability in [0.95, 0.97, 1.0] {
+            let kinds = [keyword(probability), semantic(1.0 - probability)];
+            assert!((vector_weight(&kinds, 1.0) - 0.1).abs() < 1e-12);
         }
         let many = vec![keyword(0.01); 100];
         assert!((vector_weight(&many, 0.0) - 0.5).abs() < 1e-12);
