@@ -79,6 +79,9 @@ def measure(bench, table):
             if table.embedded:
                 both = ways.by_both(fact.text, embedding)
                 pages = _pages(session, both)
+                if pages[HYBRID] != pages[HYBRID + PREPARED]:
+                    # What the table learned from the first search, which counts once, may have moved the weight of the next.
+                    pages = _pages(session, both)
                 _check_both(bench, each, fact, pages)
                 if number % bench.sizes.searches < SCANNED:
                     nearest = ways.page(scan, ways.EXACT.format(embedding=embedding))
