@@ -37,7 +37,7 @@ impl Search<'_> {
         outcome.vector_rows = ranked.candidates;
         if outcome.strategy == VectorFirst {
             outcome.score_vector_rows(self);
-            outcome.keyword = std::mem::take(&mut outcome.words_of_vector_rows).unwrap_or_default();
+            outcome.keyword = outcome.words_of_vector_rows.clone().unwrap_or_default();
         }
     }
 
@@ -83,7 +83,7 @@ impl Outcome {
 }
 
 impl Scope<'_> {
-    /// The similarities of rows that the keyword leg has found and that have an embedding, best first.
+    /// The similarities of rows that the keyword leg has found and that have an embedding.
     pub(super) fn similarities_of<'r>(
         &self,
         connection: &Connection,
@@ -94,7 +94,8 @@ impl Scope<'_> {
         if ids.is_empty() {
             return Vec::new();
         }
-        in_order(ids.into_iter().zip(similarities(connection, self, &embeddings)))
+        let scored = ids.into_iter().zip(similarities(connection, self, &embeddings));
+        scored.filter_map(|(id, score)| Some((id, score?))).collect()
     }
 
     /// The embedding of a row, as SQL.

@@ -9,12 +9,7 @@ use harca_core::cache::shared::{SharedCache, Stored};
 use super::kept_file::KeptFile;
 use crate::settings;
 
-const FILE: KeptFile = KeptFile {
-    name: "pg_harca.cache",
-    unfinished: "pg_harca.cache.tmp",
-    what: "cache",
-    without: "the cache begins empty",
-};
+const FILE: KeptFile = KeptFile { name: "pg_harca.cache", what: "cache", without: "the cache begins empty" };
 
 /// A dump takes 64 bytes an entry.
 const MAX_BYTES: u64 = 64 * (settings::MAX_CACHE_SIZE as u64 + 2);

@@ -11,7 +11,6 @@ use super::kept_file::KeptFile;
 
 const FILE: KeptFile = KeptFile {
     name: "pg_harca.calibrations",
-    unfinished: "pg_harca.calibrations.tmp",
     what: "calibrations",
     without: "search targets begin anew to learn from their searches",
 };

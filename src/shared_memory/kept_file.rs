@@ -13,8 +13,6 @@ use pgrx::{PgLogLevel, PgSqlErrorCode};
 pub struct KeptFile {
     /// Relative to the data folder, which is the working folder of every server process.
     pub name: &'static str,
-    /// In the same folder, so that it can be renamed.
-    pub unfinished: &'static str,
     /// What it is of, as a sentence begins.
     pub what: &'static str,
     /// How what it is of begins without it.
@@ -45,12 +43,14 @@ impl KeptFile {
     /// Has a file of another name written, and gives it the right one when it is complete; with one line in the log where
     /// that fails. Whether it is written: if not, the former one is still there.
     pub fn write(&self, content: impl FnOnce(&mut File) -> io::Result<()>) -> bool {
+        // In the same folder, so that it can be renamed.
+        let unfinished = format!("{}.tmp", self.name);
         let write = || {
             let mut options = OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(self.unfinished)?;
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
             content(&mut file)?;
             file.sync_all()?;
-            fs::rename(self.unfinished, self.name)
+            fs::rename(&unfinished, self.name)
         };
         let report = |error: &io::Error| {
             ErrorReport::new(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import Server, done, is_, ok  # noqa: E402
+from harness.registry import literal  # noqa: E402
 from harness.server import copy  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -35,10 +36,6 @@ def vectors(model, dimensions):
     content = (DATA / f"memory_vectors/{model}.i8").read_bytes()
     rows = struct.iter_unpack(f"{dimensions}b", content)
     return ["[" + ",".join(map(str, row)) + "]" for row in rows]
-
-
-def quote(text):
-    return "'" + text.replace("'", "''") + "'"
 
 
 def ndcg(ids, relevant):
@@ -72,7 +69,7 @@ for model, (dimensions, lowest, fewest) in MODELS.items():
     for search, vector in zip(searches, known[len(memories) :]):
         for way, pages in found.items():
             ids = session.psql(
-                f"""SELECT h.id FROM hybrid_search('{model}', {quote(search["query"])}, '{vector}', {PAGE},
+                f"""SELECT h.id FROM hybrid_search('{model}', {literal(search["query"])}, '{vector}', {PAGE},
                                                    options => '{{"strategy": "{way}"}}') AS h"""
             )
             pages.append(ids.split("\n") if ids else [])

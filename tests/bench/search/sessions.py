@@ -10,6 +10,7 @@ from ..servers import connect
 from . import ways
 from .corpus import KINDS
 from .table import TARGET
+from .warm import timed
 from .ways import HAND, HYBRID, WORDS_HAND
 
 # The first searches, so large a share of those behind them, open what any search needs: what comes later is left behind.
@@ -59,10 +60,8 @@ def measure_learning(bench, table):
             statements = {HYBRID: learning, fixed: learning.replace(f"'{TARGET}'", f"'{fixed}'", 1)}
             for way, sql in statements.items():
                 bench.check(f"rows of {way} for {fact.text}", len(session.query(sql)), ways.PAGE)
-            order = reversed(statements.items()) if number % 2 else statements.items()
-            calls = {way: lambda sql=sql: 1000 * session.time(sql)[0] for way, sql in order}
-            for way, values in medians(interleaved(3 * bench.sizes.search_rounds, calls)).items():
-                seen.setdefault(way, []).append(values)
+            for way, ms in medians(timed(session, statements, 3 * bench.sizes.search_rounds, number % 2)).items():
+                seen.setdefault(way, []).append(ms)
         learned = session.value(f"SELECT searches > 0 FROM harca.stat_search_target WHERE target = '{TARGET}'")
         session.query(f"SELECT harca.drop_search_target('{fixed}')")
     bench.check("whether searches have told something", learned, "t")

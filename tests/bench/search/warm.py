@@ -87,7 +87,7 @@ def measure(bench, table):
                     nearest = ways.page(scan, ways.EXACT.format(embedding=embedding))
                     each.agree.setdefault("vector_only", []).append(len(set(nearest) & set(pages["vector_only"])) / PAGE)
                 statements |= both
-            times = _time(session, statements, bench.sizes.search_rounds, number % 2)
+            times = timed(session, statements, bench.sizes.search_rounds, number % 2)
             for way, rounds in times.items():
                 each.ms.setdefault(way, []).append(rounds)
             if table.embedded:
@@ -103,7 +103,7 @@ def measure_frequencies(bench, table):
             statements = ways.by_words(fact.text, table.peer, False)
             del statements[WORDS_HAND]
             _check_words(bench, found[fact.kind], table, fact, _pages(session, statements))
-            for way, rounds in _time(session, statements, bench.sizes.search_rounds, number % 2).items():
+            for way, rounds in timed(session, statements, bench.sizes.search_rounds, number % 2).items():
                 found[fact.kind].ms.setdefault(way, []).append(rounds)
         used = ways.keyword_indexes(session, ways.GIN, fact.text)
         bench.check("indexes where there is one of frequencies", used, {FREQUENCY_INDEX})
@@ -124,8 +124,8 @@ def _pages(session, statements):
     return {way: ways.page(session, sql) for way, sql in statements.items()}
 
 
-def _time(session, statements, rounds, backwards):
-    """way → milliseconds of each round."""
+def timed(session, statements, rounds, backwards):
+    """way → milliseconds of each round, all ways in turns; backwards: in the opposite order."""
     # Whoever comes second finds what the first has left in the processor's caches.
     order = reversed(statements.items()) if backwards else statements.items()
     return interleaved(rounds, {way: lambda sql=sql: 1000 * session.time(sql)[0] for way, sql in order})

@@ -9,6 +9,8 @@
 //! - [`Observation`]: one search. [`Means`]: many. [`Calibration`]: what a search goes by.
 //! - [`shared`]: where processes keep it together. [`saved`]: how it comes through a restart.
 
+use serde::{Deserialize, Serialize};
+
 use super::fusion;
 
 pub mod saved;
@@ -135,7 +137,8 @@ impl Means {
 const LEAST_NEARNESS: f64 = 0.7;
 
 /// What the searches of a table go by.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// The weight of the vector leg.
     pub weight: f64,

@@ -241,12 +241,7 @@ struct Far {
 impl Far {
     fn of<Id>(vector: &[(Id, f64)], method: Method) -> Option<Self> {
         let Method::Convex { vector: scale, .. } = method else { return None };
-        let (low, high) = (lowest(vector), highest(vector));
-        let unit = match scale {
-            Scale::Prominence(spread) => spread,
-            Scale::Table(Some(deviation)) => TABLE_DEVIATIONS * deviation,
-            _ => return None,
-        };
+        let (low, high, unit) = (lowest(vector), highest(vector), unit(scale)?);
         (low <= high && unit > 0.0).then_some(Self { low, unit })
     }
 
@@ -276,12 +271,22 @@ fn scaled<Id>(leg: &[(Id, f64)], scale: Scale) -> Vec<f64> {
         Scale::ZScore => above_low(score, deviation),
         Scale::Sigmoid if deviation > 0.0 => 1.0 / (1.0 + ((mean - score) / deviation).exp()),
         Scale::Sigmoid => 0.5,
-        Scale::Prominence(spread) => above_low(score, spread),
-        Scale::Table(Some(deviation)) if deviation > 0.0 => above_low(score, TABLE_DEVIATIONS * deviation),
-        Scale::Table(_) => TYPICAL_BEST * above_low(score, high - low),
+        Scale::Prominence(_) | Scale::Table(_) => match unit(scale) {
+            Some(unit) => above_low(score, unit),
+            None => TYPICAL_BEST * above_low(score, high - low),
+        },
     };
     // A vector of zeros has no cosine: such a row stays in its leg, and brings nothing.
     leg.iter().map(|(_, score)| if score.is_finite() { value(*score) } else { 0.0 }).collect()
+}
+
+/// What distances from the lowest score are measured in, on a scale that does not hang on the scores of the leg.
+fn unit(scale: Scale) -> Option<f64> {
+    match scale {
+        Scale::Prominence(spread) => Some(spread),
+        Scale::Table(Some(deviation)) if deviation > 0.0 => Some(TABLE_DEVIATIONS * deviation),
+        _ => None,
+    }
 }
 
 /// The highest score of a leg.

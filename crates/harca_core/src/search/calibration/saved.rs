@@ -33,29 +33,17 @@ struct Table {
     used_at: i64,
     searches: u64,
     means: [f64; 5],
-    calibration: Option<Units>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Units {
-    weight: f64,
-    spread: f64,
-    found: f64,
-    searches: u64,
-    since: i64,
+    calibration: Option<Calibration>,
 }
 
 impl From<Entry> for Table {
     fn from(Entry { key, used_at, state }: Entry) -> Self {
-        let units =
-            |Calibration { weight, spread, found, searches, since }| Units { weight, spread, found, searches, since };
         Self {
             key,
             used_at,
             searches: state.means.searches,
             means: state.means.of.numbers(),
-            calibration: state.calibration.map(units),
+            calibration: state.calibration,
         }
     }
 }
@@ -63,13 +51,6 @@ impl From<Entry> for Table {
 impl Table {
     fn entry(self) -> Option<Entry> {
         let Self { key, used_at, searches, means, calibration } = self;
-        let calibration = calibration.map(|Units { weight, spread, found, searches, since }| Calibration {
-            weight,
-            spread,
-            found,
-            searches,
-            since,
-        });
         let usable = |Calibration { weight, spread, found, .. }: Calibration| {
             (0.0..=1.0).contains(&weight) && spread > 0.0 && spread.is_finite() && found > 0.0 && found <= 1.0
         };
