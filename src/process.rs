@@ -42,6 +42,19 @@ pub fn current_time() -> i64 {
     unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
+/// Where the write-ahead log stands, of a standby what it has replayed of it: as long as it is the same, no permanent table
+/// of the server has changed.
+pub fn log_position() -> u64 {
+    // SAFETY: reads what the server keeps in its shared memory, under locks of its own; no place for a timeline is given.
+    unsafe {
+        if pg_sys::RecoveryInProgress() {
+            pg_sys::GetXLogReplayRecPtr(std::ptr::null_mut())
+        } else {
+            pg_sys::GetXLogInsertRecPtr()
+        }
+    }
+}
+
 /// A number that nobody outside this process can know.
 pub fn random_secret() -> u64 {
     let mut secret = [0u8; 8];

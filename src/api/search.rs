@@ -13,9 +13,9 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use crate::bridge::function_call::{Call, sql_function};
 use crate::bridge::server_text;
 use crate::bridge::value::Value;
-use crate::search::arguments::{json_text, or_refuse};
+use crate::search::arguments::or_refuse;
 use crate::search::run::{Outcome, Request, Search};
-use crate::search::{self, Connection, Leg, explain, judged, learning};
+use crate::search::{self, Connection, Leg, explain, judged, kept_options, learning};
 
 sql_function!(pg_finfo_harca_hybrid_search, harca_hybrid_search, hybrid_search);
 sql_function!(pg_finfo_harca_hybrid_search_explain, harca_hybrid_search_explain, hybrid_search_explain);
@@ -143,7 +143,7 @@ fn announce_target(call: &mut Call<'_>) -> Datum {
 }
 
 fn options(call: &Call<'_>, n: usize) -> Options {
-    or_refuse(Options::parse(call.datum(n).map(json_text).as_deref()))
+    kept_options::read(call.datum(n))
 }
 
 /// What the first four arguments and the filter ask for; none for a null query.

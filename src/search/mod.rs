@@ -1,13 +1,14 @@
 //! A search: what was asked, the target that it is asked of, the legs, and the rows in order.
 //!
 //! Promises: it runs with the rights, the snapshot and the `search_path` of the caller; every statement names what it uses with
-//! its schema, operators and casts among them; nothing of a query is kept but plans, the weights of words that the
+//! its schema, operators and casts among them; nothing of a query is kept but plans, its options, the weights of words that the
 //! function of another extension keeps of its index, and hashes of the latest that were learned from.
 //! Uses: [`backend`](crate::backend) for the classification, [`shared_memory`](crate::shared_memory) for what is learned,
 //! [`settings`](crate::settings), [`bridge`](crate::bridge), [`process`](crate::process). Used by: [`api`](crate::api).
 //!
 //! - [`run`]: a search from its arguments to its rows. [`arguments`]: what these are read as. [`explain`]: how it came to them.
-//! - [`target`]: the table, and the `distance` of its embeddings. `kept_targets`: those that are read already. [`terms`]: the words.
+//! - [`target`]: the table, and the `distance` of its embeddings. `kept_targets`: those that are read already;
+//!   [`kept_options`]: options likewise. [`terms`]: the words.
 //! - `keyword_leg`, `vector_leg`: what each leg asks of the table. [`legs`]: what they have in common. `best_rows`: the best of
 //!   what comes back.
 //! - [`learning`]: what searches tell of their table, and what they go by.
@@ -24,6 +25,7 @@ mod catalog_changes;
 mod distance;
 pub mod explain;
 pub mod judged;
+pub mod kept_options;
 mod kept_targets;
 mod keyword_leg;
 pub mod learning;

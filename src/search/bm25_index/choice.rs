@@ -19,13 +19,14 @@ use super::engine::Engine;
 use super::indexes::{self, ColumnIndex};
 use super::pg_textsearch::PgTextsearch;
 use crate::bridge::server_text;
+use crate::process;
 
-/// A BM25 index, and what PostgreSQL estimates of its table.
+/// A BM25 index.
 pub struct Chosen {
     /// The index.
     pub engine: Rc<dyn Engine>,
-    /// Rows of the table.
-    pub rows: f64,
+    /// Where the write-ahead log stands, if it tells of every change of the table.
+    pub log_position: Option<u64>,
 }
 
 /// Tables whose index a session keeps.
@@ -108,7 +109,8 @@ fn fitting(target: &Target, options: &Options) -> Result<Chosen, Option<String>>
     } else if let Some(why) = engine.refuses(options) {
         why
     } else {
-        return Ok(Chosen { engine, rows: indexes::estimated_rows(target.relation) });
+        let logged = indexes::is_logged(target.relation);
+        return Ok(Chosen { engine, log_position: logged.then(process::log_position) });
     };
     Err(Some(unfit(engine.index(), why)))
 }

@@ -58,6 +58,23 @@ pub fn estimated_rows(relation: Oid) -> f64 {
     rows
 }
 
+/// Whether all changes of a table are in the write-ahead log (`RelationNeedsWAL` in `utils/rel.h`); one that this transaction
+/// has made counts as if they were not.
+pub fn is_logged(relation: Oid) -> bool {
+    // SAFETY: the table is open as long as it takes.
+    unsafe {
+        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        #[cfg(feature = "pg15")]
+        let made_anew = (*table).rd_firstRelfilenodeSubid;
+        #[cfg(not(feature = "pg15"))]
+        let made_anew = (*table).rd_firstRelfilelocatorSubid;
+        let lasting = (*(*table).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
+        let logged = lasting && ((*table).rd_createSubid, made_anew) == (0, 0);
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        logged
+    }
+}
+
 fn column_index(index: Oid, column: pg_sys::AttrNumber) -> Option<ColumnIndex> {
     let access_method = access_method(index).filter(|method| method.to_u32() >= pg_sys::FirstNormalObjectId)?;
     let cache = pg_sys::SysCacheIdentifier::INDEXRELID as i32;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 
 use harca_core::search::bm25::Collection;
-use harca_core::search::index_weights::{Learned, Probe, Saturation, agree, weights};
+use harca_core::search::index_weights::{Known, Learned, Probe, Saturation, agree, weights};
 use harca_core::search::max_score::MaxScore;
 use harca_core::text::{phrase, segment};
 use lru::LruCache;
@@ -16,6 +16,7 @@ use super::super::target::Target;
 use super::super::terms::{self, Phrase, Terms, Word};
 use super::choice::Chosen;
 use super::engine::Trial;
+use super::indexes;
 use crate::bridge::server_text;
 
 /// Words of the document that tells how much length counts: the index keeps small lengths as they are.
@@ -28,7 +29,21 @@ const INDEXES_KEPT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 thread_local! {
     /// What the indexes have told of words.
-    static LEARNED: RefCell<LruCache<Oid, Learned>> = RefCell::new(LruCache::new(INDEXES_KEPT));
+    static LEARNED: RefCell<LruCache<Oid, OfIndex>> = RefCell::new(LruCache::new(INDEXES_KEPT));
+}
+
+/// What an index has told, and how many rows its table had then.
+struct OfIndex {
+    learned: Learned,
+    rows: u64,
+}
+
+/// The words of a query as an index weighs them.
+struct Weighed {
+    weights: Vec<f64>,
+    saturation: Saturation,
+    /// Rows of the table: the planner's estimate, which may be as old as the last ANALYZE.
+    rows: u64,
 }
 
 /// A query as an index reads it.
@@ -73,9 +88,7 @@ pub fn terms(
 ) -> Option<Terms> {
     let parameters = chosen.engine.parameters();
     let scale = parameters.k1 + 1.0;
-    let (weights, saturation) = known(chosen, target.config, reading);
-    // The planner's estimate, which may be as old as the last ANALYZE.
-    let rows = (chosen.rows.round() as u64).max(1);
+    let Weighed { weights, saturation, rows } = weighed(chosen, target, reading);
     let collection = Collection { documents: rows, average_length: saturation.average_length() };
     let words: Vec<Word> = reading
         .words
@@ -109,29 +122,45 @@ pub fn terms(
     })
 }
 
-/// The weights of the words of a query: those that the session knows, if the index scores the query as these tell, else those
-/// that probes tell.
-fn known(chosen: &Chosen, config: Oid, reading: &Reading) -> (Vec<f64>, Saturation) {
+/// The weights of the words of a query: those that the session knows, if nothing has been written since or the index scores
+/// the query as these tell, else those that probes tell.
+fn weighed(chosen: &Chosen, target: &Target, reading: &Reading) -> Weighed {
     let index = chosen.engine.index();
     let words = || reading.words.iter().map(|(lexeme, _)| lexeme.as_slice());
-    let whole = Probe { parts: reading.words.iter().enumerate().map(|(n, (_, frequency))| (n, *frequency)).collect() };
-    let learned = LEARNED.with_borrow_mut(|learned| learned.get_mut(&index)?.weights(words()));
-    if let Some((weights, saturation)) = learned
-        && whole.length() <= MOST_PARTS as u32
-    {
-        let text = terms::server_bytes(&reading.text);
-        let trial = Trial { query: text.clone(), document: text, words: words().collect() };
-        let scores = chosen.engine.scores(&[trial]);
-        if scores.first().is_some_and(|score| agree(&weights, &whole, *score, saturation)) {
-            return (weights, saturation);
-        }
-    }
-    let (weights, saturation) = probed(chosen, config, reading);
-    LEARNED.with_borrow_mut(|learned| {
-        let learned = learned.get_or_insert_mut(index, || Learned::new(saturation));
-        learned.learn(words().zip(weights.iter().copied()), saturation);
+    // Asked for before the index is: what is written in between makes it be asked again.
+    let position = chosen.log_position;
+    let known = LEARNED.with_borrow_mut(|kept| {
+        let kept = kept.get_mut(&index)?;
+        Some((kept.learned.known(words(), position)?, kept.rows))
     });
-    (weights, saturation)
+    if let Some((Known { weights, saturation, is_current: true }, rows)) = known {
+        return Weighed { weights, saturation, rows };
+    }
+    let rows = (indexes::estimated_rows(target.relation).round() as u64).max(1);
+    let known = known.map(|(known, _)| known);
+    let held = known.filter(|known| still_hold(chosen, reading, &known.weights, known.saturation));
+    let (weights, saturation) = match held {
+        Some(known) => (known.weights, known.saturation),
+        None => probed(chosen, target.config, reading),
+    };
+    LEARNED.with_borrow_mut(|kept| {
+        let kept = kept.get_or_insert_mut(index, || OfIndex { learned: Learned::new(saturation), rows });
+        kept.learned.learn(words().zip(weights.iter().copied()), saturation, position);
+        kept.rows = rows;
+    });
+    Weighed { weights, saturation, rows }
+}
+
+/// Whether the index scores a query as the weights of its words tell.
+fn still_hold(chosen: &Chosen, reading: &Reading, weights: &[f64], saturation: Saturation) -> bool {
+    let whole = Probe { parts: reading.words.iter().enumerate().map(|(n, (_, frequency))| (n, *frequency)).collect() };
+    if whole.length() > MOST_PARTS as u32 {
+        return false;
+    }
+    let text = terms::server_bytes(&reading.text);
+    let words = reading.words.iter().map(|(lexeme, _)| lexeme.as_slice()).collect();
+    let scores = chosen.engine.scores(&[Trial { query: text.clone(), document: text, words }]);
+    scores.first().is_some_and(|score| agree(weights, &whole, *score, saturation))
 }
 
 /// The weights of the words of a query, by a probe for each and one more.

@@ -11,8 +11,8 @@
 //! average length of the documents, which the index does not tell either: it follows from two probes of different
 //! [lengths](Saturation::measured).
 //!
-//! A probe for each word is a call of the index for each. What they have told is [kept](Learned), and one probe for all words
-//! of a query tells whether it still holds.
+//! A probe for each word is a call of the index for each. What they have told is [kept](Learned), and holds as long as nothing
+//! at all has been written; after that, one probe for all words of a query tells whether it still does.
 
 use std::num::NonZeroUsize;
 
@@ -93,13 +93,31 @@ impl Probe {
 
 /// The weights of words that an index has told.
 ///
-/// They change with every document that comes or goes, and nobody is told. But whoever asks for the words of a query can see
-/// whether the score of a document of all of them is what the weights make of it: a change that it does not show is none
-/// that a search could notice.
+/// They change with every document that comes or goes, and nobody is told. But where the position of a log of all changes is
+/// the same, nothing has changed. And whoever asks for the words of a query can see whether the score of a document of all of
+/// them is what the weights make of it: a change that it does not show is none that a search could notice.
 #[derive(Debug)]
 pub struct Learned {
     saturation: Saturation,
-    weights: LruCache<Box<[u8]>, f64>,
+    weights: LruCache<Box<[u8]>, Told>,
+}
+
+/// The weight of a word, and where the log stood before the index told it, if there is one.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    weight: f64,
+    position: Option<u64>,
+}
+
+/// What is known of the words of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// Their weights.
+    pub weights: Vec<f64>,
+    /// How scores hang on them.
+    pub saturation: Saturation,
+    /// Whether nothing can have changed since all of them were told.
+    pub is_current: bool,
 }
 
 impl Learned {
@@ -109,18 +127,28 @@ impl Learned {
         Self { saturation, weights: LruCache::new(WORDS_KEPT) }
     }
 
-    /// Takes the weights of words, and how scores hang on them now.
-    pub fn learn<'w>(&mut self, words: impl IntoIterator<Item = (&'w [u8], f64)>, saturation: Saturation) {
+    /// Takes the weights of words, and how scores hang on them, as the index has told them, or still tells
+    /// them, after `position` of the log.
+    pub fn learn<'w>(
+        &mut self,
+        words: impl IntoIterator<Item = (&'w [u8], f64)>,
+        saturation: Saturation,
+        position: Option<u64>,
+    ) {
         self.saturation = saturation;
         for (word, weight) in words {
-            self.weights.put(word.into(), weight);
+            self.weights.put(word.into(), Told { weight, position });
         }
     }
 
-    /// The weights of words and how scores hang on them, if all of them are known.
-    pub fn weights<'w>(&mut self, words: impl IntoIterator<Item = &'w [u8]>) -> Option<(Vec<f64>, Saturation)> {
-        let weights: Option<Vec<f64>> = words.into_iter().map(|word| self.weights.get(word).copied()).collect();
-        weights.map(|weights| (weights, self.saturation))
+    /// What is known of words while the log stands at `position`, if all of them are known.
+    pub fn known<'w>(&mut self, words: impl IntoIterator<Item = &'w [u8]>, position: Option<u64>) -> Option<Known> {
+        let told: Option<Vec<Told>> = words.into_iter().map(|word| self.weights.get(word).copied()).collect();
+        told.map(|told| Known {
+            weights: told.iter().map(|told| told.weight).collect(),
+            saturation: self.saturation,
+            is_current: position.is_some() && told.iter().all(|told| told.position == position),
+        })
     }
 }
 
@@ -229,12 +257,35 @@ mod tests {
     fn what_was_learned_is_known_by_word() {
         let saturation = Saturation::measured(Parameters { k1: 0.9, b: 0.4 }, (1, 1.0), (2, 0.9));
         let mut learned = Learned::new(saturation);
-        assert_eq!(learned.weights([b"one".as_slice()]), None);
-        learned.learn([(b"one".as_slice(), 1.0), (b"two".as_slice(), 2.0)], saturation);
-        assert_eq!(learned.weights([b"two".as_slice(), b"one"]), Some((vec![2.0, 1.0], saturation)));
-        assert_eq!(learned.weights([b"two".as_slice(), b"three"]), None);
-        learned.learn([(b"one".as_slice(), 3.0)], saturation);
-        assert_eq!(learned.weights([b"one".as_slice()]), Some((vec![3.0], saturation)));
+        let known = |weights: &[f64], is_current| Some(Known { weights: weights.into(), saturation, is_current });
+        assert_eq!(learned.known([b"one".as_slice()], Some(1)), None);
+        learned.learn([(b"one".as_slice(), 1.0), (b"two".as_slice(), 2.0)], saturation, Some(1));
+        assert_eq!(learned.known([b"two".as_slice(), b"one"], Some(1)), known(&[2.0, 1.0], true));
+        assert_eq!(learned.known([b"two".as_slice(), b"three"], Some(1)), None);
+        learned.learn([(b"one".as_slice(), 3.0)], saturation, Some(2));
+        assert_eq!(learned.known([b"one".as_slice()], Some(2)), known(&[3.0], true));
+    }
+
+    #[test]
+    fn what_was_learned_is_current_until_something_is_written() {
+        let saturation = Saturation::measured(Parameters { k1: 0.9, b: 0.4 }, (1, 1.0), (2, 0.9));
+        let mut learned = Learned::new(saturation);
+        let words = [b"one".as_slice(), b"two"];
+        let is_current = |learned: &mut Learned, words: &[&'static [u8]], position| {
+            learned.known(words.iter().copied(), position).map(|known| known.is_current)
+        };
+        learned.learn(words.into_iter().zip([1.0, 2.0]), saturation, Some(1));
+        assert_eq!(is_current(&mut learned, &words, Some(1)), Some(true));
+        assert_eq!(is_current(&mut learned, &words, Some(2)), Some(false));
+        // One word told again says nothing of the other.
+        learned.learn([(words[0], 1.0)], saturation, Some(2));
+        assert_eq!(is_current(&mut learned, &words[..1], Some(2)), Some(true));
+        assert_eq!(is_current(&mut learned, &words, Some(2)), Some(false));
+        learned.learn(words.into_iter().zip([1.0, 2.0]), saturation, Some(2));
+        assert_eq!(is_current(&mut learned, &words, Some(2)), Some(true));
+        // Without a log there is no telling.
+        learned.learn(words.into_iter().zip([1.0, 2.0]), saturation, None);
+        assert_eq!(is_current(&mut learned, &words, None), Some(false));
     }
 
     proptest! {
