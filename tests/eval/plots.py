@@ -41,10 +41,14 @@ def _learned(axes, results, first, last):
         axes.plot(*zip(*outcome.learned), linewidth=1.5, marker=".", label=name, color=color)
     axes.set_ylabel("weight of the vector leg")
     axes.set_ylim(0, 1)
+    # From the new table, at 0, on.
+    axes.set_xscale("symlog", linthresh=20, linscale=0.3)
+    axes.set_xticks([step for step, _ in outcome.learned], [f"{step:,}" for step, _ in outcome.learned])
+    axes.minorticks_off()
     if results is first:
         axes.legend(frameon=False, fontsize=7, ncol=3)
     if last:
-        axes.set_xlabel("searches, in random order")
+        axes.set_xlabel("searches, in random order; each query again and again")
 
 
 def _ways(axes, results, first, last):

@@ -158,15 +158,13 @@ def natural_tables(results):
 
 def learned_table(results):
     """The weight of the vector leg by the number of searches, beside the best one."""
-    steps = {name: dict(outcome.learned) for name, outcome in results.natural.items()}
     best = lambda outcome: ALPHAS[max(range(len(ALPHAS)), key=lambda n: outcome.fixed[n].mean())]  # noqa: E731
     return [
         *table(
-            ["", *(f"after {step}" if step else "new" for step in STEPS), "after all", "and exact terms", "best fixed"],
+            ["", *(f"after {step:,}" if step else "new" for step in STEPS), "and exact terms", "best fixed"],
             [
                 [
-                    name, *(f"{steps[name][step]:.2f}" if step in steps[name] else "" for step in STEPS), f"{outcome.weight:.2f}",
-                    f"{results.exact[name].weight:.2f}", f"{best(outcome):.2f}",
+                    name, *(f"{weight:.2f}" for _, weight in outcome.learned), f"{results.exact[name].weight:.2f}", f"{best(outcome):.2f}",
                 ]
                 for name, outcome in results.natural.items()
             ],

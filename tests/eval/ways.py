@@ -10,7 +10,7 @@ ALPHAS = [round(0.05 * step, 2) for step in range(21)]
 HALF = ALPHAS.index(0.5)
 
 # Searches after which the weight is looked at that a table has learned.
-STEPS = [0, 20, 50, 100, 200]
+STEPS = [0, 20, 50, 100, 200, 1000]
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Outcome:
 
     ways: name → Scores. plain and fixed: a Scores for each of ALPHAS, by the plain recipe and by the scales of the
     extension. keyword_found: the share of the queries for which the keyword leg found something. learned: (searches, weight of
-    the vector leg after them), in random order, from none to all. weight: what it was when all of it was over.
+    the vector leg after them), in random order, from none to a thousand. weight: what it was when all of it was over.
     """
 
     ways: dict = field(default_factory=dict)
@@ -85,11 +85,11 @@ def compare(engine, collection, query_embeddings):
 
 
 def learn(engine, queries, seed):
-    """Searches for all queries in random order, and gives the weight after some of them."""
-    order = random.Random(f"order of {seed}").sample(range(queries), queries)
-    steps = [*(step for step in STEPS if step < queries), queries]
+    """Searches for all queries in random order, again and again in other ones, and gives the weight after each of STEPS."""
+    draw = random.Random(f"order of {seed}")
+    order = [place for _ in range(0, STEPS[-1], queries) for place in draw.sample(range(queries), queries)]
     learned = [(0, engine.weight())]
-    for former, step in zip(steps, steps[1:]):
+    for former, step in zip(STEPS, STEPS[1:]):
         engine.ask_some(order[former:step])
         learned.append((step, engine.weight()))
     return learned

@@ -26,7 +26,7 @@ pub const MEMORY: u64 = 1000;
 pub const FEWEST: u64 = 20;
 
 /// What the weight has to move by, so that searches go by another one.
-const STEP: f64 = 0.02;
+const STEP: f64 = 0.01;
 
 /// What a unit has to move by, as a share of it.
 const UNIT_STEP: f64 = 0.1;
