@@ -127,10 +127,30 @@ BEGIN
             USING ERRCODE = 'wrong_object_type',
                   DETAIL = 'A search target is a table, partitioned table, foreign table or materialized view.';
     END IF;
+    IF EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relpersistence = 't') THEN
+        RAISE EXCEPTION 'temporary table % cannot be searched', relation
+            USING ERRCODE = 'wrong_object_type',
+                  DETAIL = 'It goes with its session, and the registration would stay.',
+                  HINT = 'Register a table that stays; it may be unlogged.';
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION harca.check_relation(regclass) IS
-'Raises an error unless the relation is of a kind that can be searched';
+'Raises an error unless the relation is of a kind that can be searched, and lasts';
+
+CREATE FUNCTION harca.base_type(type oid) RETURNS oid
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    WITH RECURSIVE base (type, kind) AS (
+        SELECT t.oid, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = $1
+        UNION ALL
+        SELECT t.oid, t.typtype
+        FROM base JOIN pg_catalog.pg_type d ON d.oid = base.type JOIN pg_catalog.pg_type t ON t.oid = d.typbasetype
+        WHERE base.kind = 'd'
+    )
+    SELECT b.type FROM base b WHERE b.kind <> 'd';
+END;
+COMMENT ON FUNCTION harca.base_type(oid) IS 'The type that a domain is made of, or the type itself';
 
 CREATE FUNCTION harca.check_column(
     relation regclass, column_name name, role text, types text[]
@@ -143,7 +163,7 @@ DECLARE
     known boolean;
 BEGIN
     -- A type counts by what it is, not by its name alone: anybody can create a type called vector, with operators that
-    -- would run with the rights of whoever searches.
+    -- would run with the rights of whoever searches. A domain is what it is made of: its constraints are for what is stored.
     SELECT ty.typname,
            ty.typname = ANY (types)
            AND (ty.typnamespace = 'pg_catalog'::regnamespace
@@ -151,7 +171,7 @@ BEGIN
                            WHERE d.classid = 'pg_type'::regclass AND d.objid = ty.oid AND d.deptype = 'e'
                              AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'vector'))
     INTO found, known
-    FROM pg_attribute a JOIN pg_type ty ON ty.oid = a.atttypid
+    FROM pg_attribute a JOIN pg_type ty ON ty.oid = harca.base_type(a.atttypid)
     WHERE a.attrelid = relation AND a.attname = column_name AND a.attnum > 0 AND NOT a.attisdropped;
     IF found IS NULL THEN
         RAISE EXCEPTION 'column "%" of table % does not exist', column_name, relation
@@ -207,7 +227,7 @@ BEGIN ATOMIC
                              CASE ($1).distance WHEN 'cosine' THEN '<=>' WHEN 'l2' THEN '<->' ELSE '<#>' END,
                              $3, n.nspname, ty.typname)
     FROM pg_catalog.pg_attribute a
-    JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+    JOIN pg_catalog.pg_type ty ON ty.oid = harca.base_type(a.atttypid)
     JOIN pg_catalog.pg_namespace n ON n.oid = ty.typnamespace
     WHERE a.attrelid = ($1).relation AND a.attname = ($1).embedding_column;
 END;

@@ -27,13 +27,13 @@ CREATE TEXT SEARCH PARSER @extschema@.harca (
     LEXTYPES = harca.parser_types
 );
 COMMENT ON TEXT SEARCH PARSER @extschema@.harca IS
-'Mixed Japanese and English text: overlapping pairs of characters where a script has no spaces, words elsewhere, case and width folded';
+'Mixed Japanese and English text: overlapping pairs of characters where a script has no spaces, words elsewhere, beside their parts; case, width and accents folded';
 
 CREATE TEXT SEARCH CONFIGURATION @extschema@.harca (PARSER = @extschema@.harca);
 ALTER TEXT SEARCH CONFIGURATION @extschema@.harca
     ADD MAPPING FOR word WITH pg_catalog.english_stem;
 ALTER TEXT SEARCH CONFIGURATION @extschema@.harca
-    ADD MAPPING FOR number, cjk, kana, code WITH pg_catalog.simple;
+    ADD MAPPING FOR number, cjk, kana, code, particle WITH pg_catalog.simple;
 COMMENT ON TEXT SEARCH CONFIGURATION @extschema@.harca IS
 'For the tsvector column of Japanese and English text, alone or mixed: English words are stemmed';
 
@@ -41,6 +41,6 @@ CREATE TEXT SEARCH CONFIGURATION @extschema@.harca_query (PARSER = @extschema@.h
 ALTER TEXT SEARCH CONFIGURATION @extschema@.harca_query
     ADD MAPPING FOR word WITH pg_catalog.english_stem;
 ALTER TEXT SEARCH CONFIGURATION @extschema@.harca_query
-    ADD MAPPING FOR number, cjk, code WITH pg_catalog.simple;
+    ADD MAPPING FOR number, cjk, kana, code WITH pg_catalog.simple;
 COMMENT ON TEXT SEARCH CONFIGURATION @extschema@.harca_query IS
-'The query side of "harca": pairs of hiragana alone are left out, as they are particles and endings that match everywhere';
+'The query side of "harca": pairs of hiragana that make up particles and endings are left out, as they match everywhere';

@@ -5,7 +5,9 @@ CREATE TABLE harca.search_feedback (
     id text NOT NULL,
     grade real NOT NULL CHECK (grade BETWEEN 0 AND 10),
     recorded_by name NOT NULL DEFAULT CURRENT_USER,
-    recorded_at timestamptz NOT NULL DEFAULT now()
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    -- A row can be told from others where a publication needs that; no number, which a subscriber would count anew.
+    feedback_id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid()
 );
 COMMENT ON TABLE harca.search_feedback IS
 'How well rows answered queries, for harca.tune_search; written by harca.record_feedback. harca.feedback shows it to the owners of the tables';
@@ -16,6 +18,7 @@ COMMENT ON COLUMN harca.search_feedback.id IS 'A row of the target''s table, as 
 COMMENT ON COLUMN harca.search_feedback.grade IS 'From 0, no answer, to 10; 1 is an answer, and each step more counts twice as much';
 COMMENT ON COLUMN harca.search_feedback.recorded_by IS 'Role that recorded it';
 COMMENT ON COLUMN harca.search_feedback.recorded_at IS 'When';
+COMMENT ON COLUMN harca.search_feedback.feedback_id IS 'Tells it from others';
 CREATE INDEX ON harca.search_feedback (target, query);
 
 CREATE VIEW harca.feedback WITH (security_barrier) AS

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int};
 
 use harca_core::text::phrase;
-use harca_core::text::segment::{self, Cursor, Kind};
+use harca_core::text::segment::{self, Cursor, FITS, Folded, Kind, Room, Text, Unit};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgMemoryContexts, varlena};
 
@@ -21,12 +21,13 @@ sql_function!(pg_finfo_harca_parser_types, harca_parser_types, types);
 sql_function!(pg_finfo_harca_quoted_phrases, harca_quoted_phrases, quoted_phrases);
 
 /// Token types: number, alias (which `ADD MAPPING` names) and description. Numbers are part of stored configurations.
-const TYPES: [(c_int, &CStr, &CStr); 5] = [
+const TYPES: [(c_int, &CStr, &CStr); 6] = [
     (1, c"word", c"Word of letters and digits"),
     (2, c"number", c"Digits"),
-    (3, c"cjk", c"Pair of characters of a script without spaces"),
+    (3, c"cjk", c"Pair of characters of a script without spaces, or a kanji with the word beside it"),
     (4, c"kana", c"Pair of hiragana"),
-    (5, c"code", c"Identifier or code with its signs"),
+    (5, c"code", c"Identifier, code or name with its signs"),
+    (6, c"particle", c"Pair of hiragana that is a part of particles and endings"),
 ];
 
 fn type_number(kind: Kind) -> c_int {
@@ -36,6 +37,7 @@ fn type_number(kind: Kind) -> c_int {
         Kind::Bigram => 3,
         Kind::Kana => 4,
         Kind::Code => 5,
+        Kind::Particle => 6,
     }
 }
 
@@ -49,16 +51,26 @@ struct Parser {
     length: usize,
     read: usize,
     /// Folded pieces; former ones stay, as a dictionary of phrases holds on to tokens that it was given before.
-    pieces: Vec<String>,
+    pieces: Vec<Folded>,
+    /// Tokens that do not stand in a piece as they are; they stay likewise.
+    made: Vec<Box<str>>,
     cursor: Cursor,
+    /// What still fits, of a long text.
+    room: Option<Room>,
 }
 
 impl Parser {
-    /// The next token: a slice of the last piece.
+    /// The next token, which lives as long as the parser.
     fn next(&mut self) -> Option<(Kind, &str)> {
         loop {
-            if let Some(unit) = self.pieces.last().and_then(|piece| self.cursor.next(piece)) {
-                return self.pieces.last().map(|piece| (unit.kind, &piece[unit.start..unit.end]));
+            if let Some(unit) = self.next_of_piece() {
+                return match unit.text {
+                    Text::Slice(start, end) => self.pieces.last().map(|piece| (unit.kind, &piece.as_str()[start..end])),
+                    Text::Made(text) => {
+                        self.made.push(text);
+                        self.made.last().map(|text| (unit.kind, &**text))
+                    }
+                };
             }
             if self.read >= self.length {
                 return None;
@@ -67,6 +79,17 @@ impl Parser {
             let piece = segment::fold(&self.next_piece());
             self.pieces.push(piece);
             self.cursor = Cursor::default();
+        }
+    }
+
+    /// The next unit of the last piece that fits.
+    fn next_of_piece(&mut self) -> Option<Unit> {
+        let piece = self.pieces.last()?;
+        loop {
+            let unit = self.cursor.next(piece)?;
+            if self.room.as_mut().is_none_or(|room| room.takes(unit.text.of(piece), unit.kind)) {
+                return Some(unit);
+            }
         }
     }
 
@@ -99,12 +122,15 @@ impl Parser {
 /// `(text start internal, length integer) → internal`.
 fn start(call: &mut Call<'_>) -> Datum {
     let (Some(source), Some(length)) = (call.datum(0), call.datum(1)) else { return call.null() };
+    let length = length.value() & 0x7fff_ffff;
     let parser = Parser {
         source: source.cast_mut_ptr(),
-        length: length.value() & 0x7fff_ffff,
+        length,
         read: 0,
         pieces: Vec::new(),
+        made: Vec::new(),
         cursor: Cursor::default(),
+        room: (length > FITS).then(Room::default),
     };
     // The memory context drops it also when an error ends the parse.
     PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(parser).into()
@@ -135,7 +161,10 @@ fn next(call: &mut Call<'_>) -> Datum {
 fn end(call: &mut Call<'_>) -> Datum {
     if let Some(parser) = call.datum(0) {
         // SAFETY: it is what `start` gave, and the last use of it.
-        unsafe { (*parser.cast_mut_ptr::<Parser>()).pieces = Vec::new() };
+        unsafe {
+            let parser = parser.cast_mut_ptr::<Parser>();
+            ((*parser).pieces, (*parser).made, (*parser).room) = (Vec::new(), Vec::new(), None);
+        }
     }
     Datum::null()
 }

@@ -156,6 +156,14 @@ pub fn sibling(kind: Oid, name: &CStr) -> Option<Oid> {
     (found != pg_sys::InvalidOid).then_some(found)
 }
 
+/// A column with the type and the modifier that its domain is made of, where it has one.
+pub fn base_column(column: Column) -> Column {
+    let mut modifier = column.modifier;
+    // SAFETY: as above; the place is ours.
+    let kind = unsafe { pg_sys::getBaseTypeAndTypmod(column.kind, &mut modifier) };
+    Column { kind, modifier }
+}
+
 /// The type that a domain is made of, or the type itself.
 pub fn base_type(kind: Oid) -> Oid {
     // SAFETY: as above.

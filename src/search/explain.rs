@@ -80,6 +80,9 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
         };
         legs["keyword"]["phrases"] = terms.phrases.iter().map(|phrase| Value::from(phrase.text())).collect();
     }
+    if let Some(chars) = outcome.read_chars {
+        warnings.push(format!("only the first {chars} characters of the query were read for words"));
+    }
     if let Some(why) = &outcome.index_unfit {
         warnings.push(format!("no BM25 index is used for the keyword leg: {why}"));
     }

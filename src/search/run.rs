@@ -26,7 +26,6 @@ use super::target::{Calibrated, Target, refuse};
 use super::terms::{Matches, Terms};
 use crate::backend::{self, Answer};
 use crate::bridge::server_text::{self, ServerText};
-use crate::settings;
 
 /// What a search is asked for.
 pub struct Request {
@@ -48,6 +47,9 @@ pub struct Request {
     pub in_earnest: bool,
 }
 
+/// Characters of a query that words are read from. Classification reads fewer: what a query is about, its beginning tells, but
+/// the word that finds the document may be its last.
+const MOST_CHARS: usize = 16_384;
 /// A word that a handful of documents have.
 const LEAST_RARITY: f64 = 0.8;
 /// A weight with which meaning has next to no say.
@@ -64,6 +66,8 @@ pub struct Outcome {
     pub index: Option<Rc<IndexLeg>>,
     /// Why a BM25 index that the table has is not taken.
     pub index_unfit: Option<String>,
+    /// So many of the characters of the query were read for words, where it has more.
+    pub read_chars: Option<usize>,
     /// How rare the rarest word is.
     pub rarity: f64,
     /// The weight of the vector leg.
@@ -190,8 +194,7 @@ impl<'c> Search<'c> {
         let began = Instant::now();
         let answer = backend::classify(*query);
         times.classification = began.elapsed();
-        let chars = settings::max_query_chars();
-        let read = server_text::to_utf8(query.prefix(chars), chars);
+        let read = server_text::to_utf8(query.prefix(MOST_CHARS), MOST_CHARS);
         let began = Instant::now();
         let index = IndexLeg::of(&self.target, options, &read);
         let terms = match &index {
@@ -233,6 +236,7 @@ impl<'c> Search<'c> {
             terms: terms.map(Rc::new),
             index: index.map(Rc::new),
             index_unfit,
+            read_chars: (read.chars().count() >= MOST_CHARS).then_some(MOST_CHARS),
             times,
         };
         if options.strategy == Strategy::Auto {

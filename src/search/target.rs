@@ -317,7 +317,8 @@ fn column(relation: Oid, table: &str, name: &str, role: &str, types: &[&str]) ->
         return (column, None);
     }
     // A type counts by what it is, not by its name alone: anybody can create a type called vector, with operators that
-    // would run with the rights of whoever searches.
+    // would run with the rights of whoever searches. A domain is what it is made of: its constraints are for what is stored.
+    let column = catalog::base_column(column);
     let kind = catalog::type_of(column.kind);
     let known =
         kind.as_ref().is_some_and(|kind| types.contains(&kind.name.as_str()) && (kind.built_in || kind.of_vector));

@@ -268,9 +268,14 @@ fn to_tsvector(config: Oid, text: &str) -> Datum {
     }
 }
 
-/// The query for a phrase; none where it has no word, of which the server's function would give notice.
+/// A word that is no phrase.
+const OTHER: &str = "zqzq";
+
+/// The query for a phrase; none where it has no word, of which the server's function would give notice, or only stop words,
+/// which count where there is nothing else and so in no document.
 pub(super) fn phrase_query(config: Oid, phrase: &str) -> Option<Datum> {
-    if words(config, phrase).is_empty() {
+    let beside_others = words(config, &format!("{phrase} {OTHER}"));
+    if beside_others.iter().all(|(lexeme, _)| lexeme == OTHER.as_bytes()) {
         return None;
     }
     // SAFETY: as above.

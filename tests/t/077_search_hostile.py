@@ -375,7 +375,7 @@ as_owner(
     """
     SELECT setseed(0.5);
     CREATE TABLE even AS
-    SELECT i AS id, format('report of topic%s', i % 50) AS content, to_tsvector('harca', format('report of topic%s', i % 50)) AS tsv,
+    SELECT i AS id, format('report of t%s', i % 50) AS content, to_tsvector('harca', format('report of t%s', i % 50)) AS tsv,
            i % 100 AS hundredth, i % 1000 AS thousandth, (SELECT array_agg(random() - 0.5) FROM generate_series(1, 16) WHERE i > 0)::vector(16) AS embedding
     FROM generate_series(1, 20000) AS i;
     CREATE TABLE lists AS TABLE even;
@@ -385,7 +385,7 @@ as_owner(
     CREATE TABLE parts_3 PARTITION OF parts FOR VALUES FROM (12000) TO (30000);
     INSERT INTO parts TABLE even;
     CREATE TABLE far AS
-    SELECT i AS id, format('report of topic%s', i % 50) AS content, to_tsvector('harca', format('report of topic%s', i % 50)) AS tsv,
+    SELECT i AS id, format('report of t%s', i % 50) AS content, to_tsvector('harca', format('report of t%s', i % 50)) AS tsv,
            i % 100 AS hundredth, i % 1000 AS thousandth,
            (SELECT array_agg(CASE WHEN s THEN -0.5 - random() ELSE 0.5 + random() END) FROM (SELECT i % 100 < 40 AS s FROM generate_series(1, 16)) AS d)::vector(16) AS embedding
     FROM generate_series(1, 60000) AS i;
@@ -433,13 +433,13 @@ def missed(table, filters, words, setup, role=OWNER):
 
 
 for table, filters, words in (
-    ("even", FILTERS, "report topic7"),
-    ("lists", FILTERS, "report topic7"),
-    ("parts", FILTERS, "report topic7"),
-    ("far", FILTERS | WIDER, "topic7"),
+    ("even", FILTERS, "report t7"),
+    ("lists", FILTERS, "report t7"),
+    ("parts", FILTERS, "report t7"),
+    ("far", FILTERS | WIDER, "t7"),
 ):
     plan = as_owner(
-        f"SET enable_seqscan = off; SELECT string_agg(plan, ' ') FROM harca.explain_legs('{table}', 'topic7', {QUESTION}, filter => '{{\"hundredth\": 7}}')"
+        f"SET enable_seqscan = off; SELECT string_agg(plan, ' ') FROM harca.explain_legs('{table}', 't7', {QUESTION}, filter => '{{\"hundredth\": 7}}')"
     )
     # The plan is that of the search which answered in the end.
     like(plan, r"Sort Key: .*embedding .*Bitmap Index Scan" if table == "far" else "Order By: .*Bitmap Index Scan", f"{table}: by which index")

@@ -19,7 +19,7 @@ server.psql(
     SELECT setseed(0.5);
     CREATE UNLOGGED TABLE memory AS
     SELECT i AS id, content, to_tsvector('harca', content) AS tsv, embedding, CASE WHEN i % 100 = 0 THEN 'rare' ELSE 'common' END AS kind
-    FROM (SELECT i, format('the report of the team about topic%s and project%s 報告', i % 5000, i % 200) AS content,
+    FROM (SELECT i, format('the report of the team about t%s and p%s 報告', i % 5000, i % 200) AS content,
                  (SELECT array_agg(random() - 0.5) FROM generate_series(1, 64) AS d WHERE i > 0)::vector(64) AS embedding
           FROM generate_series(1, {ROWS}) AS i) AS rows;
     ALTER TABLE memory ADD PRIMARY KEY (id);
@@ -47,11 +47,11 @@ def plan(target, query, more="", setup=""):
 
 
 for query, more in (
-    ("topic77", ""),
-    ("topic77 topic78 topic79", ", 100"),
-    ("how does project7 go?", ""),
-    ("topic77", """, filter => '{"kind": "rare"}'"""),
-    ("報告 topic77", ", options => '{\"candidates\": 500}'"),
+    ("t77", ""),
+    ("t77 t78 t79", ", 100"),
+    ("how does p7 go?", ""),
+    ("t77", """, filter => '{"kind": "rare"}'"""),
+    ("報告 t77", ", options => '{\"candidates\": 500}'"),
 ):
     vector, keyword = plan("memory", query, more)
     like(vector, "Index Scan using memory_meaning on memory", f"{query}{more}: the vector leg uses HNSW")
@@ -59,20 +59,20 @@ for query, more in (
         like(keyword, "Bitmap Index Scan on memory_words", f"{query}{more}: the keyword leg uses GIN")
     ok("Seq Scan" not in vector, f"{query}{more}: nothing is read in order")
 like(
-    plan("memory", "topic77", setup="SET plan_cache_mode = force_generic_plan;")[0],
+    plan("memory", "t77", setup="SET plan_cache_mode = force_generic_plan;")[0],
     "Index Scan using memory_meaning",
     "with generic plans too",
 )
 
-found = sql(f"SELECT id, vector_rank, keyword_rank IS NULL FROM hybrid_search('memory', 'topic77', {Q})").split("\n")
+found = sql(f"SELECT id, vector_rank, keyword_rank IS NULL FROM hybrid_search('memory', 't77', {Q})").split("\n")
 is_((len(found), found[0]), (10, "77|1|f"), "ten rows, and the row itself is the first")
-found = sql(f"SELECT count(*), count(vector_rank), count(keyword_rank) FROM hybrid_search('memory', 'topic77', {Q}, 200)").split(
+found = sql(f"SELECT count(*), count(vector_rank), count(keyword_rank) FROM hybrid_search('memory', 't77', {Q}, 200)").split(
     "|"
 )
 is_(found[0], "200", "as many rows as were asked for")
 ok(int(found[1]) > 150 and int(found[2]) == 20, f"of both legs ({found[1]} and {found[2]})")
 # A question without words has the vector leg alone: it must go on until enough rows fit, although one in 100 does.
-for query in ("project100", "?"):
+for query in ("p100", "?"):
     found = sql(
         f"""SELECT count(*), bool_and(m.kind = 'rare'), count(vector_rank) FROM hybrid_search('memory', '{query}', {Q}, 50, filter => '{{"kind": "rare"}}') AS h JOIN memory AS m ON m.id = h.id::integer"""
     ).split("|")
@@ -103,7 +103,7 @@ for table, method, ops, distance in (
     sql(
         f"CREATE INDEX {table}_v ON {table} USING {method} (embedding {ops}); CREATE INDEX {table}_k ON {table} USING gin (tsv); ANALYZE {table}; SELECT harca.register_search_target('{table}', '{table}', distance => '{distance}')"
     )
-    vector, keyword = plan(table, "topic77", setup="SET enable_seqscan = off;")
+    vector, keyword = plan(table, "t77", setup="SET enable_seqscan = off;")
     pattern = (
         "Index Scan using parted_1_embedding_idx.*Index Scan using parted_2_embedding_idx"
         if table == "parted"
@@ -115,7 +115,7 @@ for table, method, ops, distance in (
         "Bitmap Index Scan on parted_._tsv_idx" if table == "parted" else f"Bitmap Index Scan on {table}_k",
         f"{table}: GIN index",
     )
-    found = sql(f"SELECT id, vector_rank, keyword_rank FROM hybrid_search('{table}', 'topic77', {Q})").split("\n")
+    found = sql(f"SELECT id, vector_rank, keyword_rank FROM hybrid_search('{table}', 't77', {Q})").split("\n")
     is_((len(found), found[0]), (10, "77|1|1"), f"{table}: found")
     operator = {"cosine": "<=>", "l2": "<->", "inner_product": "<#>"}[distance]
     order = sql(
@@ -129,14 +129,14 @@ for table, method, ops, distance in (
     )
     is_(
         sql(
-            f"SELECT bool_and(score >= 0), bool_and(vector_score <> 'NaN') FROM hybrid_search('{table}', 'topic77', {Q}, 100)"
+            f"SELECT bool_and(score >= 0), bool_and(vector_score <> 'NaN') FROM hybrid_search('{table}', 't77', {Q}, 100)"
         ),
         "t|t",
         f"{table}: scores from 0",
     )
 sql("REFRESH MATERIALIZED VIEW view; ALTER TABLE parted DETACH PARTITION parted_1")
 is_(
-    sql(f"SELECT count(*) FROM hybrid_search('parted', 'topic77', {Q}) WHERE id = '77'"),
+    sql(f"SELECT count(*) FROM hybrid_search('parted', 't77', {Q}) WHERE id = '77'"),
     "0",
     "a partition that is detached is not searched",
 )

@@ -18,7 +18,7 @@ server.psql(
     CREATE EXTENSION pg_harca CASCADE;
     SELECT setseed(0.25);
     CREATE FUNCTION words(often integer) RETURNS text LANGUAGE sql VOLATILE AS $$
-        SELECT string_agg(repeat('word' || floor(power(random(), 3) * 60)::integer || ' ', CASE WHEN random() < 0.1 THEN 1 + floor(random() * 7)::integer ELSE 1 END), '')
+        SELECT string_agg(repeat('w' || floor(power(random(), 3) * 60)::integer || ' ', CASE WHEN random() < 0.1 THEN 1 + floor(random() * 7)::integer ELSE 1 END), '')
         FROM generate_series(1, 1 + floor(random() * often)::integer)
     $$;
     CREATE TABLE memory (
@@ -32,7 +32,7 @@ server.psql(
     CREATE INDEX plain ON memory USING gin (tsv);
     SELECT harca.register_search_target('memory', 'memory');
     CREATE TABLE question AS
-    SELECT i AS id, CASE WHEN i % 5 = 0 THEN format('%s "word%s word%s"', q.words, i % 4, i % 6) ELSE q.words END AS query,
+    SELECT i AS id, CASE WHEN i % 5 = 0 THEN format('%s "w%s w%s"', q.words, i % 4, i % 6) ELSE q.words END AS query,
            (SELECT array_agg(random() - 0.5) FROM generate_series(1, 8) AS d WHERE i > 0)::vector(8) AS embedding
     FROM generate_series(1, 150) AS i, LATERAL (SELECT words(CASE i % 2 WHEN 0 THEN 3 ELSE 7 END) AS words WHERE i > 0) AS q
     """,
@@ -111,7 +111,7 @@ def leg(query, what, options="{}"):
     return sql(f"SELECT hybrid_search_explain('memory', '{query}', options => '{options}') #> '{{legs,keyword,{what}}}'")
 
 
-RARE = "word57 word0"
+RARE = "w57 w0"
 read_by_words = int(leg(RARE, "ranked"))
 ok(read_by_words < 1000, f"few rows are read: {read_by_words}")
 is_(leg(RARE, "complete"), "true", "which is told to be enough")
@@ -145,19 +145,19 @@ ok(looked_at_by_length < looked_at / 4, f"which are found without the long ones:
 
 # Statistics of another time: bounds are those of the weights that rank, whatever these are.
 sql(
-    "UPDATE memory SET content = content || repeat(' word59', 9) WHERE id % 50 = 0; DELETE FROM memory WHERE id % 4 = 0; "
-    "INSERT INTO memory (id, content, kind, embedding) SELECT 3000 + i, 'word58 word58 word58 word1', 1, '[1,1,1,1,1,1,1,1]' FROM generate_series(1, 400) AS i"
+    "UPDATE memory SET content = content || repeat(' w59', 9) WHERE id % 50 = 0; DELETE FROM memory WHERE id % 4 = 0; "
+    "INSERT INTO memory (id, content, kind, embedding) SELECT 3000 + i, 'w58 w58 w58 w1', 1, '[1,1,1,1,1,1,1,1]' FROM generate_series(1, 400) AS i"
 )
 check("after changes: the first rows by words", all_of_them=ALONE)
 check("after changes: both legs", embedding="q.embedding")
 
 # The brake.
 ONE_MORE = '{"max_matches": 20, "candidates": 10}'
-is_(leg("word0 word1", "complete", ONE_MORE), "false", "a search that may read few rows tells that there may be better ones")
+is_(leg("w0 w1", "complete", ONE_MORE), "false", "a search that may read few rows tells that there may be better ones")
 is_(
     sql(
-        "INSERT INTO memory (id, content) VALUES (9999, 'word0 word0 unheard'); "
-        f"SELECT id FROM hybrid_search('memory', 'word0 word1 unheard', NULL, 1, options => '{ONE_MORE}')"
+        "INSERT INTO memory (id, content) VALUES (9999, 'w0 w0 unheard'); "
+        f"SELECT id FROM hybrid_search('memory', 'w0 w1 unheard', NULL, 1, options => '{ONE_MORE}')"
     ),
     "9999",
     "and has looked at the rows with the rarest words",
@@ -177,9 +177,9 @@ check("with it alone: the first rows by words", all_of_them=ALONE)
 sql(
     """
     ALTER TABLE memory ALTER COLUMN tsv DROP EXPRESSION;
-    INSERT INTO memory (id, tsv) SELECT 20000, string_agg(format('%s:1,2,3', repeat('x', 2000) || i), ' ')::tsvector || 'word59:1,2,3,4,5,6,7,8,9'
+    INSERT INTO memory (id, tsv) SELECT 20000, string_agg(format('%s:1,2,3', repeat('x', 2000) || i), ' ')::tsvector || 'w59:1,2,3,4,5,6,7,8,9'
     FROM generate_series(1, 520) AS i;
-    INSERT INTO memory (id, tsv) VALUES (20001, (repeat('z', 2046) || ':1,2,3 word59:4')::tsvector)
+    INSERT INTO memory (id, tsv) VALUES (20001, (repeat('z', 2046) || ':1,2,3 w59:4')::tsvector)
     """
 )
 is_(sql("SELECT harca.with_frequencies(tsv) @@ '''*''' FROM memory WHERE id = 20000"), "t", "a document without room for marks says so")

@@ -102,8 +102,8 @@ for query in ("gadget", "login timeout", "team report gadget", "AB-1234", "agree
     truth = {word: int(sql(f"SELECT count(*) FROM memory WHERE tsv @@ harca.lexeme_query('{word}')")) for word in counts}
     ok(all(abs(counts[word] - n) <= n / 100 for word, n in truth.items()), f"{query}: {counts} documents")
 # The pairs of hiragana that harca_query leaves out.
-is_(explain("検索の設定をしたい")["legs"]["keyword"]["query"], "検索 索の の設 設定 定を", "particles and endings are left out")
-same(search("検索の設定をしたい", "NULL", "100"), plain("検索 索の の設 設定 定を"), "so are its rows")
+is_(explain("検索の設定をしたい")["legs"]["keyword"]["query"], "検索の設定を", "particles and endings are left out")
+same(search("検索の設定をしたい", "NULL", "100"), plain("検索の設定を"), "so are its rows")
 is_(search("か", "NULL", "100"), [], "hiragana alone is looked up")
 is_(search("...", "NULL", "100"), [], "a query without a word finds nothing")
 normalised = sql(f"SELECT max(score) <= 1 FROM hybrid_search('memory', 'gadget AB-7 team', {Q}, 1000)")

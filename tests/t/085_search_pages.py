@@ -17,7 +17,7 @@ server.psql(
     SELECT setseed(0.5);
     CREATE TABLE memory AS
     SELECT i AS id, content, to_tsvector('harca', content) AS tsv, embedding, CASE WHEN i % 5 = 0 THEN 'rare' ELSE 'common' END AS kind
-    FROM (SELECT i, format('the report of the team about topic%s and project%s', i % 250, i % 100) AS content,
+    FROM (SELECT i, format('the report of the team about t%s and p%s', i % 250, i % 100) AS content,
                  (SELECT array_agg(random() - 0.5) FROM generate_series(1, 16) AS d WHERE i > 0)::vector(16) AS embedding
           FROM generate_series(1, 5000) AS i) AS rows;
     CREATE INDEX ON memory USING gin (tsv);
@@ -35,7 +35,7 @@ def sql(text, setup=""):
     return server.psql(f"{setup} {text}", DB)
 
 
-def pages(size, count, more, query="topic77 project77", embedding=Q):
+def pages(size, count, more, query="t77 p77", embedding=Q):
     """The ids of pages one by one, and those of one call for all of them."""
     call = "SELECT string_agg(id, ' ') FROM (SELECT id FROM hybrid_search('memory', '{}', {}, {}, {}{})) AS h"
     separate = [sql(call.format(query, embedding, size, page * size, more)).split() for page in range(count)]
@@ -61,8 +61,8 @@ joined = [id for page in separate for id in page]
 is_((len(joined), len(set(joined))), (len(joined), len(joined)), "pages beyond the candidates: none twice")
 ok(100 <= len(joined) <= 200, "they end with what both legs gave")
 is_(separate, sorted(separate, key=len, reverse=True), "and nothing comes after a page that is not full")
-is_(sql("SELECT count(*) FROM hybrid_search('memory', 'topic77', NULL, 10, 15)"), "5", "a last page is shorter")
-is_(sql("SELECT count(*) FROM hybrid_search('memory', 'topic77', NULL, 10, 20)"), "0", "and what follows is empty")
+is_(sql("SELECT count(*) FROM hybrid_search('memory', 't77', NULL, 10, 15)"), "5", "a last page is shorter")
+is_(sql("SELECT count(*) FROM hybrid_search('memory', 't77', NULL, 10, 20)"), "0", "and what follows is empty")
 
 # Ties: equal rows stand in the order of their ids, with whatever plan.
 sql(
@@ -95,9 +95,9 @@ session = server.session(DB)
 session.psql(LOAD)
 default = session.psql(SHOW)
 like(default, r"^40\|off\|off$", "the defaults of pgvector")
-SEARCH = f"SELECT count(*) FROM hybrid_search('memory', 'topic77', {Q}, 5)"
-FAILS = f"""SELECT count(*) FROM hybrid_search('memory', 'topic77', {Q}, filter => '{{"id": "many"}}')"""
-CATCH = f"DO $$BEGIN PERFORM * FROM hybrid_search('memory', 'topic77', {Q}, filter => '{{\"id\": \"many\"}}'); EXCEPTION WHEN invalid_text_representation THEN NULL; END$$"
+SEARCH = f"SELECT count(*) FROM hybrid_search('memory', 't77', {Q}, 5)"
+FAILS = f"""SELECT count(*) FROM hybrid_search('memory', 't77', {Q}, filter => '{{"id": "many"}}')"""
+CATCH = f"DO $$BEGIN PERFORM * FROM hybrid_search('memory', 't77', {Q}, filter => '{{\"id\": \"many\"}}'); EXCEPTION WHEN invalid_text_representation THEN NULL; END$$"
 is_(session.psql(f"{SEARCH}; {SHOW}"), f"5\n{default}", "after a search")
 is_(session.psql(f"BEGIN; {SEARCH}; {SHOW}; COMMIT; {SHOW}"), f"5\n{default}\n{default}", "inside a transaction and after it")
 is_(
@@ -133,21 +133,21 @@ is_(
 is_(session.psql(f"RESET ALL; BEGIN READ ONLY; {SEARCH}; COMMIT; {SHOW}"), f"5\n{default}", "in a read-only transaction")
 is_(
     session.psql(
-        f"BEGIN; DECLARE c CURSOR FOR SELECT id FROM hybrid_search('memory', 'topic77', {Q}, 5); FETCH 1 FROM c; {SHOW}; FETCH ALL FROM c; COMMIT"
+        f"BEGIN; DECLARE c CURSOR FOR SELECT id FROM hybrid_search('memory', 't77', {Q}, 5); FETCH 1 FROM c; {SHOW}; FETCH ALL FROM c; COMMIT"
     ).split("\n")[1],
     default,
     "between the rows of a cursor",
 )
 is_(
     session.psql(
-        f"PREPARE p (text) AS SELECT count(*) FROM hybrid_search('memory', $1, {Q}, 5); " + "EXECUTE p('topic77'); " * 7 + SHOW
+        f"PREPARE p (text) AS SELECT count(*) FROM hybrid_search('memory', $1, {Q}, 5); " + "EXECUTE p('t77'); " * 7 + SHOW
     ),
     "\n".join(["5"] * 7 + [default]),
     "for a prepared statement",
 )
 session.close()
 is_(
-    sql(f"SELECT count(*) FROM hybrid_search('memory', 'topic77', {Q}, 5); SELECT current_setting('hnsw.ef_search')"),
+    sql(f"SELECT count(*) FROM hybrid_search('memory', 't77', {Q}, 5); SELECT current_setting('hnsw.ef_search')"),
     "5\n40",
     "in a new session",
 )

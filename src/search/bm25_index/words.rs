@@ -57,12 +57,12 @@ pub struct Reading {
 impl Reading {
     /// Of a query; none when the configuration leaves nothing of it.
     ///
-    /// The index reads queries by the configuration of documents. Where that of queries leaves pairs of hiragana out, so does
+    /// The index reads queries by the configuration of documents. Where that of queries leaves particles out, so does
     /// the text that the index is given.
     pub fn of(target: &Target, query: &str) -> Option<Self> {
         let mut text = Cow::Borrowed(query);
         if target.query_config != target.config
-            && let Some(without) = segment::without_kana(query)
+            && let Some(without) = segment::without_particles(query)
             && !without.is_empty()
             && terms::words(target.config, &without) == terms::words(target.query_config, query)
         {

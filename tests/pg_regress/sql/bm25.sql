@@ -37,19 +37,19 @@ CREATE INDEX ON report USING gin (tsv);
 SELECT harca.register_search_target('report', 'report');
 SELECT documents, average_length, documents_read, changed_rows, state FROM harca.stat_search_target;
 INSERT INTO report
-SELECT i, concat_ws(' ', 'report', CASE WHEN i % 2 = 0 THEN 'harbour' END, CASE WHEN i % 40 = 0 THEN 'crane' END, 'number' || i,
+SELECT i, concat_ws(' ', 'report', CASE WHEN i % 2 = 0 THEN 'harbour' END, CASE WHEN i % 40 = 0 THEN 'crane' END, 'n' || i,
                     CASE WHEN i % 500 = 0 THEN '港の北' END),
        '[1, 0]'
 FROM generate_series(1, 2000) AS i;
 ANALYZE report;
 SELECT documents, average_length, changed_rows, state FROM harca.stat_search_target;
 -- words are ranked by how rare they are even before the statistics are built
-SELECT id, round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'harbour crane number7', "limit" => 2);
+SELECT id, round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'harbour crane n7', "limit" => 2);
 SELECT harca.refresh_search_statistics('report');
 SELECT documents, round(average_length::numeric, 3) AS average_length, documents_read, changed_rows, state FROM harca.stat_search_target;
 SELECT lexeme, documents FROM harca.common_term ORDER BY documents DESC, lexeme;
-SELECT id, round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'harbour crane number7', "limit" => 2);
-SELECT id, keyword_rank FROM hybrid_search('report', '港の number9', "limit" => 3);
+SELECT id, round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('report', 'harbour crane n7', "limit" => 2);
+SELECT id, keyword_rank FROM hybrid_search('report', '港の n9', "limit" => 3);
 
 -- how far apart the scores of any two rows are: for the fusion
 SELECT similarity_deviation FROM harca.search_statistics;
@@ -71,7 +71,7 @@ AS $$
          LATERAL (SELECT x -> 'legs' -> 'keyword') AS l (k), jsonb_array_elements(k -> 'words') WITH ORDINALITY AS a (w, n)
     GROUP BY k
 $$;
-SELECT * FROM looked_for('report harbour crane number7', 100);
+SELECT * FROM looked_for('report harbour crane n7', 100);
 SELECT * FROM looked_for('report harbour', 100);
 SELECT * FROM looked_for('report harbour', 1100);
 SELECT * FROM looked_for('report harbour', 20000);
@@ -84,16 +84,16 @@ SELECT count(*) FROM harca.quoted_phrases(NULL);
 SELECT k ->> 'query' AS query, k -> 'phrases' AS phrases
 FROM (SELECT hybrid_search_explain('report', 'report "harbour crane" “港の北”', '[1, 0]', options => '{"max_matches": 100, "strategy": "parallel"}')
              -> 'legs' -> 'keyword') AS x (k);
-SELECT count(*), min(id::integer) FROM hybrid_search('report', 'number9 "harbour crane"', "limit" => 51) WHERE keyword_score > 3;
+SELECT count(*), min(id::integer) FROM hybrid_search('report', 'n9 "harbour crane"', "limit" => 51) WHERE keyword_score > 3;
 SELECT count(*), min(id::integer) FROM hybrid_search('report', 'report "harbour crane"', "limit" => 100, options => '{"phrases": "require"}');
 SELECT count(*) FROM hybrid_search('report', '"crane harbour"', options => '{"phrases": "require"}');
 SELECT count(*) FROM hybrid_search('report', '"harbour crane" “港の北”', options => '{"phrases": "require"}');
-SELECT count(*) FROM hybrid_search('report', 'number9 “港の北”', "limit" => 100);
-SELECT count(*) FROM hybrid_search('report', 'number9 "?"');
+SELECT count(*) FROM hybrid_search('report', 'n9 “港の北”', "limit" => 100);
+SELECT count(*) FROM hybrid_search('report', 'n9 "?"');
 SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"phrases": "yes"}')$$);
 -- a phrase or word that has the signs of the query language
-SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9 :* <-> 'x' \$$);
-SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" number9$$, options => '{"phrases": "require"}');
+SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" n9 :* <-> 'x' \$$);
+SELECT count(*) FROM hybrid_search('report', $$"it's | & ! \ (" n9$$, options => '{"phrases": "require"}');
 
 -- a keyword query with a rare word leans on the words
 SELECT harca.rarity('{3,100}') AS three, harca.rarity('{0,16,100}') AS sixteen, harca.rarity('{0}') AS absent, harca.rarity(NULL) AS none;
@@ -123,7 +123,7 @@ SELECT round(keyword_score::numeric, 3) AS keyword_score FROM hybrid_search('rep
 SELECT error_of($$UPDATE harca.search_target SET b = 2$$);
 -- PostgreSQL's own ranking is still there
 SELECT id, round(keyword_score::numeric, 4) AS keyword_score
-FROM hybrid_search('report', 'harbour number7 number8', options => '{"ranking": "ts_rank_cd"}', "limit" => 2);
+FROM hybrid_search('report', 'harbour n7 n8', options => '{"ranking": "ts_rank_cd"}', "limit" => 2);
 SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"ranking": "ts_rank"}')$$);
 SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"k1": 101}')$$);
 SELECT error_of($$SELECT * FROM hybrid_search('report', 'x', options => '{"b": "small"}')$$);
@@ -189,9 +189,9 @@ CREATE TABLE crowd (
 INSERT INTO crowd SELECT i, CASE WHEN i % 40 = 0 THEN 'crane' ELSE 'report' END FROM generate_series(1, 2000) AS i;
 SELECT harca.register_search_target('crowd', 'crowd');
 INSERT INTO crowd SELECT i, 'crane' FROM generate_series(2001, 2200) AS i;
-INSERT INTO crowd VALUES (2201, 'crane number2201'), (2202, 'number2202');
-SELECT id FROM hybrid_search('crowd', 'crane number2201', "limit" => 1, options => '{"max_matches": 60, "candidates": 10}');
-SELECT id FROM hybrid_search('crowd', 'crane number2202', '[1, 0]', "limit" => 1,
+INSERT INTO crowd VALUES (2201, 'crane n2201'), (2202, 'n2202');
+SELECT id FROM hybrid_search('crowd', 'crane n2201', "limit" => 1, options => '{"max_matches": 60, "candidates": 10}');
+SELECT id FROM hybrid_search('crowd', 'crane n2202', '[1, 0]', "limit" => 1,
                              options => '{"max_matches": 60, "candidates": 60, "strategy": "keyword_first", "vector_weight": 0}');
 SELECT harca.drop_search_target('crowd');
 DROP TABLE crowd;

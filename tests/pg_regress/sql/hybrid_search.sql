@@ -139,3 +139,32 @@ DROP TABLE entry, trap.bait;
 DROP TYPE trap.vector, mood;
 DROP DOMAIN short_text;
 DROP SCHEMA trap;
+
+-- columns may be of domains
+CREATE DOMAIN words AS tsvector;
+CREATE DOMAIN some_words AS words CHECK (VALUE IS NOT NULL);
+CREATE DOMAIN meaning AS vector(2);
+CREATE TABLE domained (id integer PRIMARY KEY, content text, tsv some_words, embedding meaning);
+INSERT INTO domained SELECT i, t, to_tsvector('harca', t), format('[1, %s]', i)::vector FROM unnest('{harbour,crane}'::text[]) WITH ORDINALITY AS u (t, i);
+CREATE INDEX ON domained USING gin (tsv);
+SELECT harca.register_search_target('domained', 'domained');
+SELECT id, vector_rank, keyword_rank FROM hybrid_search('domained', 'crane', '[1, 1]') ORDER BY id;
+SELECT error_of($$SELECT * FROM hybrid_search('domained', 'crane', '[1, 1, 1]')$$);
+SELECT harca.drop_search_target('domained');
+DROP TABLE domained;
+DROP DOMAIN meaning, some_words, words;
+
+-- a temporary table would leave its registration behind
+CREATE TEMPORARY TABLE passing (id integer, content text, tsv tsvector, embedding vector(2));
+SELECT error_of($$SELECT harca.register_search_target('passing', 'passing')$$);
+DROP TABLE passing;
+
+-- words are read where classification has stopped
+CREATE TABLE letter (id integer PRIMARY KEY, content text, tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED, embedding vector(2));
+INSERT INTO letter (id, content) VALUES (1, 'the needle'), (2, 'hay');
+SELECT harca.register_search_target('letter', 'letter');
+SELECT id FROM hybrid_search('letter', repeat('and so on ', 1000) || 'needle');
+SELECT count(*) AS found, (SELECT hybrid_search_explain('letter', repeat('and so on ', 2000) || 'needle') -> 'warnings') AS warnings
+FROM hybrid_search('letter', repeat('and so on ', 2000) || 'needle');
+SELECT harca.drop_search_target('letter');
+DROP TABLE letter;

@@ -1,7 +1,8 @@
 //! What a query has in quotation marks.
 
-/// Straight and curved double marks, as keyboards and editors put them; each of them opens and closes.
-const MARKS: [char; 4] = ['"', '“', '”', '„'];
+/// Straight and curved double marks, as keyboards and editors put them, and the wide one of Japanese keyboards; each of them
+/// opens and closes.
+const MARKS: [char; 5] = ['"', '“', '”', '„', '＂'];
 
 /// The pieces of `text` between two marks that are more than white space; one behind a mark that nothing closes is none.
 ///
@@ -27,6 +28,7 @@ mod tests {
             ("\"\" \" \" \"x\"", &["x"]),
             ("3\" and 5\" pipes", &[" and 5"]),
             ("「走れメロス」の作者", &[]),
+            ("＂全文検索＂の設定", &["全文検索"]),
             ("\"", &[]),
         ] {
             assert_eq!(quoted(text).collect::<Vec<_>>(), expected, "{text}");
@@ -35,7 +37,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_piece_holds_no_mark(text in "[\"“”„a 検]{0,20}") {
+        fn a_piece_holds_no_mark(text in "[\"“”„＂a 検]{0,20}") {
             prop_assert!(quoted(&text).all(|piece| !piece.contains(MARKS) && !piece.trim().is_empty()));
             prop_assert!(quoted(&text).count() * 2 <= text.matches(MARKS).count());
         }

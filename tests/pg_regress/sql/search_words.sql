@@ -1,0 +1,58 @@
+-- What words of a query find: as others write them, in Japanese, in codes, and with signs.
+CREATE TABLE note (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, content text,
+                   tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED, embedding vector(1));
+CREATE INDEX ON note USING gin (tsv);
+SELECT harca.register_search_target('note', 'note');
+-- Which of some texts a query finds, the best first.
+CREATE FUNCTION places(query text, VARIADIC texts text[]) RETURNS integer[] LANGUAGE plpgsql AS $$
+BEGIN
+    TRUNCATE note RESTART IDENTITY;
+    INSERT INTO note (content) SELECT t FROM unnest(texts) WITH ORDINALITY AS u (t, n) ORDER BY n;
+    RETURN ARRAY(SELECT h.id::integer FROM hybrid_search('note', query) AS h ORDER BY h.keyword_rank);
+END $$;
+
+-- Japanese
+SELECT query, texts, places(query, VARIADIC texts) FROM (VALUES
+    ('X線', ARRAY['X 検査の予約', 'X線検査の予約', '線路の工事']),
+    ('12月', ARRAY['12日の売上', '12月の売上', '12件の売上']),
+    ('第3回', ARRAY['第3章', '第3回の会議', '3回の会議']),
+    ('検索', ARRAY[E'全文検\n索エンジン', E'全文検\r\n索エンジン', '全文検 索エンジン', E'全文検\n\n索エンジン']),
+    ('葛飾区', ARRAY[U&'\845b\+0E0100飾区の地図', '江戸川区の地図']),
+    (U&'\845b\+0E0100飾区', ARRAY['葛飾区の地図', '江戸川区の地図']),
+    ('さくら 開花', ARRAY['梅の開花予想', 'さくらの開花予想']),
+    ('サーバー', ARRAY[U&'サ\FF0Dバ\FF0D', U&'サ\2015バ\2015の設定', 'ｻｰﾊﾞｰ', 'サ-バ-']),
+    ('ガイド', ARRAY[U&'カ\309Bイト\309B', 'カイト']),
+    ('西暦', ARRAY[U&'\2EC4暦の表', '和暦の表']),
+    ('IT', ARRAY['it is so', 'IT導入補助金']),
+    ('IT導入補助金', ARRAY['IT導入補助金の申請', '導入の手順']),
+    ('AT&T', ARRAY['at the office', 'AT&T and others']),
+    ('時々', ARRAY['時々雨'])
+) AS q (query, texts);
+SELECT id FROM hybrid_search('note', U&'\FF02時々雨\FF02', options => '{"phrases": "require"}');
+
+-- Latin letters, codes and signs
+SELECT query, texts, places(query, VARIADIC texts) FROM (VALUES
+    ('C++', ARRAY['a C developer', 'a C# developer', 'a C++ developer']),
+    ('C#', ARRAY['a C developer', 'a C++ developer', 'a C# developer']),
+    ('F#', ARRAY['note f', 'F# in practice']),
+    ('.NET', ARRAY['a net of fish', 'the .NET runtime']),
+    ('C', ARRAY['a C++ developer', 'a C developer']),
+    ('user by id', ARRAY['by and by', 'call getUserById first']),
+    ('getUserById', ARRAY['get the user by its id', 'call getUserById first']),
+    ('Windows 11', ARRAY['Windows 10', 'Windows11の設定']),
+    ('Windows11', ARRAY['Windows 10', 'Windows 11']),
+    ('wifi', ARRAY['Wi-Fi is slow', 'the fi of wi']),
+    ('Wi-Fi', ARRAY['wifi is slow', 'something else']),
+    ('AX1200', ARRAY['AX-1200/B', 'AX-1100/B']),
+    ('1000', ARRAY['1,000 yen', '1 or 000']),
+    ('PostgreSQL 16', ARRAY['PostgreSQL 15.2', 'PostgreSQL 16.4']),
+    ('16.4', ARRAY['version 16', 'version v16.4.1']),
+    ('cafe', ARRAY['the café', 'the cave']),
+    ('café', ARRAY['the cafe', 'the cave']),
+    ('елка', ARRAY['ёлка', 'белка']),
+    (U&'\2764\FE0F', ARRAY[U&'\2702\FE0F', U&'\2764\FE0F']),
+    ('software', ARRAY[U&'soft\00ADware', U&'soft\200Bware', 'soft ware'])
+) AS q (query, texts);
+DROP FUNCTION places;
+DROP TABLE note;
+SELECT harca.drop_search_target('note');
