@@ -8,6 +8,7 @@ mod api;
 mod backend;
 mod bridge;
 mod init;
+mod parser;
 mod process;
 mod registry;
 mod search;

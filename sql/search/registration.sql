@@ -19,14 +19,13 @@ CREATE FUNCTION harca.register_search_target(
     distance text DEFAULT 'cosine',
     vector_weight real DEFAULT 0.55,
     replace boolean DEFAULT false,
-    calibration text DEFAULT 'on'
+    calibration text DEFAULT 'on',
+    query_config regconfig DEFAULT NULL
 ) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
-DECLARE
-    query_config regconfig := config;
 BEGIN
     IF name IS NULL OR relation IS NULL OR id_column IS NULL OR text_column IS NULL OR tsvector_column IS NULL
         OR embedding_column IS NULL OR config IS NULL OR distance IS NULL OR vector_weight IS NULL OR calibration IS NULL OR name = '' THEN
@@ -55,8 +54,10 @@ BEGIN
     PERFORM harca.check_column(relation, text_column, 'text', '{}');
     PERFORM harca.check_column(relation, tsvector_column, 'tsvector', '{tsvector}');
     PERFORM harca.check_column(relation, embedding_column, 'embedding', '{vector,halfvec}');
-    IF config = '@extschema@.harca'::regconfig THEN
-        query_config := '@extschema@.harca_query'::regconfig;
+    IF query_config IS NULL THEN
+        query_config := CASE config WHEN '@extschema@.harca'::regconfig THEN '@extschema@.harca_query'::regconfig
+                                    WHEN '@extschema@.harca_kana'::regconfig THEN '@extschema@.harca_kana_query'::regconfig
+                                    ELSE config END;
     END IF;
     IF replace THEN
         DELETE FROM harca.search_target t WHERE t.name = name;
@@ -68,9 +69,10 @@ BEGIN
     END IF;
     INSERT INTO harca.search_target AS t
         (name, relation, id_column, text_column, tsvector_column, embedding_column, config, query_config, distance,
-         vector_weight, calibration)
+         vector_weight, calibration, parser_version)
     VALUES (name, relation, id_column, text_column, tsvector_column, embedding_column,
-            harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight, calibration);
+            harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight, calibration,
+            CASE WHEN harca.is_own_parser(config) THEN harca.parser_version() END);
     PERFORM harca.reset_calibration(name);
     -- The table's own weight says how good its embeddings are. A code or name that few documents have is what is looked
     -- for; the types alone gain nothing from weights of their own (docs/SEARCH_QUALITY.md).
@@ -80,8 +82,8 @@ BEGIN
     PERFORM harca.refresh_search_statistics(name);
 END
 $$;
-COMMENT ON FUNCTION harca.register_search_target(text, regclass, name, name, name, name, regconfig, text, real, boolean, text) IS
-'Makes a table searchable by hybrid_search under a name, with the default weights per query type, and builds its statistics; for the owner of the table. replace => true drops a former registration with its weights. calibration says what becomes of what searches tell of the table: on, scales (the weights are fixed) or off';
+COMMENT ON FUNCTION harca.register_search_target(text, regclass, name, name, name, name, regconfig, text, real, boolean, text, regconfig) IS
+'Makes a table searchable by hybrid_search under a name, with the default weights per query type, and builds its statistics; for the owner of the table. replace => true drops a former registration with its weights. calibration says what becomes of what searches tell of the table: on, scales (the weights are fixed) or off. query_config is the text search configuration of queries; without it, that which belongs to config: harca_query to harca, harca_kana_query to harca_kana, and any other one to itself';
 
 CREATE FUNCTION harca.drop_search_target(name text) RETURNS boolean
     LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE

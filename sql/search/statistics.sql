@@ -126,6 +126,7 @@ CREATE VIEW harca.stat_search_target AS
 SELECT t.name AS target, s.documents, s.average_length, s.documents_read, s.refreshed_at,
        a.changes - s.changes AS changed_rows,
        CASE WHEN s.target IS NULL THEN 'never built'
+            WHEN pg_catalog.pg_is_in_recovery() THEN 'counted on the primary'
             WHEN a.changes IS NULL OR s.changes IS NULL THEN 'changes are not counted'
             WHEN a.changes < s.changes THEN 'changes were forgotten'
             -- A truncated table, or a materialized view made anew, has fewer rows although none was deleted.
@@ -134,13 +135,17 @@ SELECT t.name AS target, s.documents, s.average_length, s.documents_read, s.refr
        t.calibration,
        CASE WHEN t.calibration = 'on' THEN coalesce(c.weight::real, t.vector_weight) ELSE t.vector_weight END AS vector_weight,
        t.vector_weight AS fixed_weight, c.weight::real AS calibrated_weight, c.weight_since AS calibrated_since,
-       c.weight_searches AS calibrated_from, c.searches, c.nearness::real, c.wording::real, c.prominence::real
+       c.weight_searches AS calibrated_from, c.searches, c.nearness::real, c.wording::real, c.prominence::real,
+       t.parser_version,
+       CASE WHEN t.parser_version < harca.parser_version()
+            THEN pg_catalog.format('UPDATE %s SET %I = %I; SELECT harca.refresh_search_statistics(%L)',
+                                   t.relation, t.text_column, t.text_column, t.name) END AS renewal
 FROM harca.search_target AS t
 LEFT JOIN harca.search_statistics AS s ON s.target = t.name
 CROSS JOIN LATERAL harca.table_activity(t.relation) AS a
 CROSS JOIN LATERAL harca.table_calibration(t.name, t.relation) AS c;
 COMMENT ON VIEW harca.stat_search_target IS
-'How old the statistics of the search targets are. State: "fresh"; "stale", when more than a tenth of the documents and 50 have changed since; "never built"; "changes were forgotten", after a crash, an upgrade or a reset of PostgreSQL''s statistics; "changes are not counted", for foreign tables. All but "fresh" call for harca.refresh_search_statistics. The weight of the vector leg: what searches go by, what it would be without calibration, and what the searches of the table tell, since when, and from how many of those that have counted since the server started; beside it the means of what they have shown, as harca.table_calibration gives them';
+'How old the statistics of the search targets are. State: "fresh"; "stale", when more than a tenth of the documents and 50 have changed since; "never built"; "changes were forgotten", after a crash, an upgrade or a reset of PostgreSQL''s statistics; "changes are not counted", for foreign tables; "counted on the primary", on a replica, which knows no more. All but the last and "fresh" call for harca.refresh_search_statistics. parser_version is that of the text search parser that has cut the documents, and renewal, where that is older than the one installed, what makes the column anew. The weight of the vector leg: what searches go by, what it would be without calibration, and what the searches of the table tell, since when, and from how many of those that have counted since the server started; beside it the means of what they have shown, as harca.table_calibration gives them';
 
 CREATE FUNCTION harca.refresh_search_statistics(target text, sample_rows integer DEFAULT 30000) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -160,6 +165,7 @@ DECLARE
     words bigint;
     deviation double precision;
     background real[];
+    renewed boolean;
 BEGIN
     PERFORM harca.check_owner(searched.relation, 'call harca.refresh_search_statistics');
     IF sample_rows < 1 THEN
@@ -207,6 +213,14 @@ BEGIN
     VALUES (target, round(documents_read / share), words::float8 / nullif(documents_read, 0), nullif(deviation, 0),
             documents_read, activity.changes, clock_timestamp());
     INSERT INTO harca.search_background SELECT target, background WHERE background IS NOT NULL;
+    -- A column that was made anew has what the parser makes of the text now. One of other texts than that column's is not told.
+    IF searched.parser_version < harca.parser_version() THEN
+        EXECUTE format(
+            'SELECT coalesce(bool_and(strip(r.%1$I) = strip(to_tsvector(%2$L::regconfig, r.%3$I::text))), false)'
+            ' FROM (SELECT t.* FROM %4$s AS t%5$s WHERE t.%1$I IS NOT NULL LIMIT 1000) AS r',
+            searched.tsvector_column, searched.config, searched.text_column, searched.relation, sample) INTO renewed;
+        UPDATE harca.search_target AS t SET parser_version = harca.parser_version() WHERE t.name = target AND renewed;
+    END IF;
     RETURN round(documents_read / share);
 END
 $$;

@@ -39,7 +39,8 @@ CREATE TABLE harca.search_target (
     vector_weight real NOT NULL CHECK (vector_weight BETWEEN 0 AND 1),
     k1 double precision NOT NULL DEFAULT 0.9 CHECK (k1 BETWEEN 0 AND 100),
     b double precision NOT NULL DEFAULT 0.4 CHECK (b BETWEEN 0 AND 1),
-    calibration text NOT NULL DEFAULT 'on' CHECK (calibration IN ('on', 'scales', 'off'))
+    calibration text NOT NULL DEFAULT 'on' CHECK (calibration IN ('on', 'scales', 'off')),
+    parser_version integer
 );
 COMMENT ON TABLE harca.search_target IS 'Tables that hybrid_search can search; edited by harca.register_search_target';
 COMMENT ON COLUMN harca.search_target.name IS 'What hybrid_search calls it';
@@ -54,6 +55,7 @@ COMMENT ON COLUMN harca.search_target.distance IS 'cosine, l2 or inner_product: 
 COMMENT ON COLUMN harca.search_target.vector_weight IS 'Weight of the vector leg, from 0 to 1, for types without one of their own';
 COMMENT ON COLUMN harca.search_target.k1 IS 'Parameter of BM25: how much the repetition of a word counts, from 0 to 100';
 COMMENT ON COLUMN harca.search_target.b IS 'Parameter of BM25: how much the length of a document is held against it, from 0 to 1';
+COMMENT ON COLUMN harca.search_target.parser_version IS 'Version of the parser "harca" that has cut what the tsvector column holds; null for configurations of other parsers. A column that is made in a way of your own is yours to say this of, once it is made anew';
 COMMENT ON COLUMN harca.search_target.calibration IS 'What becomes of what searches tell of the table: "on", weights and scales go by it; "scales", the weights are fixed, as they are after harca.tune_search; "off", nothing. harca.stat_search_target shows what it is';
 
 CREATE TABLE harca.search_profile (
@@ -112,6 +114,20 @@ ALTER TABLE harca.search_target ENABLE ALWAYS TRIGGER announce;
 CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON harca.search_profile
     FOR EACH ROW EXECUTE FUNCTION harca.announce_target();
 ALTER TABLE harca.search_profile ENABLE ALWAYS TRIGGER announce;
+
+CREATE FUNCTION harca.forget_dropped_tables() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM harca.search_target t USING pg_event_trigger_dropped_objects() d
+    WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = t.relation;
+END
+$$;
+COMMENT ON FUNCTION harca.forget_dropped_tables() IS
+'Takes the search targets of a table out with the table, and with them their weights, statistics, feedback and tuning: another table may have its object identifier one day';
+CREATE EVENT TRIGGER harca_forget_dropped_tables ON sql_drop EXECUTE FUNCTION harca.forget_dropped_tables();
+COMMENT ON EVENT TRIGGER harca_forget_dropped_tables IS 'Ends the registration of a table that is dropped';
 
 SELECT pg_catalog.pg_extension_config_dump('harca.search_target', '');
 SELECT pg_catalog.pg_extension_config_dump('harca.search_profile', '');

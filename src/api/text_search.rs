@@ -1,22 +1,25 @@
-//! The text search parser `harca`: the core's segments under PostgreSQL's parser interface (`tsearch/ts_public.h`,
+//! The text search parsers `harca` and `harca_kana`: the core's segments under PostgreSQL's parser interface (`tsearch/ts_public.h`,
 //! and `src/backend/tsearch/wparser_def.c` for the example). And the phrases of a query.
 #![allow(unsafe_code)]
 
-use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int};
 
 use harca_core::text::phrase;
-use harca_core::text::segment::{self, Cursor, FITS, Folded, Kind, Room, Text, Unit};
+use harca_core::text::segment::{Kind, VERSION};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgMemoryContexts, varlena};
 
 use crate::bridge::function_call::{Call, sql_function};
 use crate::bridge::server_text;
 use crate::bridge::value::Value;
+use crate::parser::{Parser, headline};
 
 sql_function!(pg_finfo_harca_parser_start, harca_parser_start, start);
+sql_function!(pg_finfo_harca_parser_start_kana, harca_parser_start_kana, start_kana);
+sql_function!(pg_finfo_harca_parser_version, harca_parser_version, version);
 sql_function!(pg_finfo_harca_parser_next, harca_parser_next, next);
 sql_function!(pg_finfo_harca_parser_end, harca_parser_end, end);
+sql_function!(pg_finfo_harca_parser_headline, harca_parser_headline, show);
 sql_function!(pg_finfo_harca_parser_types, harca_parser_types, types);
 sql_function!(pg_finfo_harca_quoted_phrases, harca_quoted_phrases, quoted_phrases);
 
@@ -41,97 +44,26 @@ fn type_number(kind: Kind) -> c_int {
     }
 }
 
-/// Bytes that are folded at once: a text of any length costs no more memory before its first token, and a cancelled
-/// statement ends between two pieces.
-const PIECE: usize = 1 << 16;
-
-/// A text being cut; PostgreSQL hands it from call to call as `internal`.
-struct Parser {
-    source: *const c_char,
-    length: usize,
-    read: usize,
-    /// Folded pieces; former ones stay, as a dictionary of phrases holds on to tokens that it was given before.
-    pieces: Vec<Folded>,
-    /// Tokens that do not stand in a piece as they are; they stay likewise.
-    made: Vec<Box<str>>,
-    cursor: Cursor,
-    /// What still fits, of a long text.
-    room: Option<Room>,
-}
-
-impl Parser {
-    /// The next token, which lives as long as the parser.
-    fn next(&mut self) -> Option<(Kind, &str)> {
-        loop {
-            if let Some(unit) = self.next_of_piece() {
-                return match unit.text {
-                    Text::Slice(start, end) => self.pieces.last().map(|piece| (unit.kind, &piece.as_str()[start..end])),
-                    Text::Made(text) => {
-                        self.made.push(text);
-                        self.made.last().map(|text| (unit.kind, &**text))
-                    }
-                };
-            }
-            if self.read >= self.length {
-                return None;
-            }
-            pg_sys::check_for_interrupts!();
-            let piece = segment::fold(&self.next_piece());
-            self.pieces.push(piece);
-            self.cursor = Cursor::default();
-        }
-    }
-
-    /// The next unit of the last piece that fits.
-    fn next_of_piece(&mut self) -> Option<Unit> {
-        let piece = self.pieces.last()?;
-        loop {
-            let unit = self.cursor.next(piece)?;
-            if self.room.as_mut().is_none_or(|room| room.takes(unit.text.of(piece), unit.kind)) {
-                return Some(unit);
-            }
-        }
-    }
-
-    /// Up to [`PIECE`] bytes of the source, cut behind a separator, or between two characters where there is none.
-    fn next_piece(&mut self) -> Cow<'static, str> {
-        // SAFETY: the interface passes a pointer to `length` bytes of server text, which are valid until the parser's
-        // end, and no piece is kept longer; `read` never exceeds `length`.
-        let rest =
-            unsafe { std::slice::from_raw_parts(self.source.cast::<u8>().add(self.read), self.length - self.read) };
-        if rest.len() <= PIECE {
-            self.read = self.length;
-            return server_text::to_utf8(rest, usize::MAX);
-        }
-        // SAFETY: walks whole characters inside the slice.
-        let clipped = unsafe { pg_sys::pg_mbcliplen(rest.as_ptr().cast(), rest.len() as c_int, PIECE as c_int) };
-        let clipped = &rest[..usize::try_from(clipped).unwrap_or(1).clamp(1, rest.len())];
-        let end = match str::from_utf8(clipped) {
-            Ok(utf8) if server_text::server_is_utf8() => {
-                utf8.char_indices().rfind(|(_, c)| segment::is_separator(*c)).map(|(i, c)| i + c.len_utf8())
-            }
-            // In every other encoding a byte of an ASCII character is never part of another one.
-            _ => clipped.iter().rposition(u8::is_ascii_whitespace).map(|i| i + 1),
-        }
-        .unwrap_or(clipped.len());
-        self.read += end;
-        server_text::to_utf8(&clipped[..end], usize::MAX)
-    }
-}
-
 /// `(text start internal, length integer) → internal`.
 fn start(call: &mut Call<'_>) -> Datum {
+    begin(call, false)
+}
+
+/// The same for the parser `harca_kana`.
+fn start_kana(call: &mut Call<'_>) -> Datum {
+    begin(call, true)
+}
+
+/// `harca.parser_version() → integer`.
+fn version(call: &mut Call<'_>) -> Datum {
+    call.value(Value::Int(VERSION))
+}
+
+fn begin(call: &mut Call<'_>, folds_kana: bool) -> Datum {
     let (Some(source), Some(length)) = (call.datum(0), call.datum(1)) else { return call.null() };
-    let length = length.value() & 0x7fff_ffff;
-    let parser = Parser {
-        source: source.cast_mut_ptr(),
-        length,
-        read: 0,
-        pieces: Vec::new(),
-        made: Vec::new(),
-        cursor: Cursor::default(),
-        room: (length > FITS).then(Room::default),
-    };
+    // SAFETY: the interface passes a pointer to so many bytes of server text, which are valid until the parser's end, and those
+    // of a headline until that is made.
+    let parser = unsafe { Parser::begin(source.cast_mut_ptr(), length.value() & 0x7fff_ffff, folds_kana) };
     // The memory context drops it also when an error ends the parse.
     PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(parser).into()
 }
@@ -161,12 +93,19 @@ fn next(call: &mut Call<'_>) -> Datum {
 fn end(call: &mut Call<'_>) -> Datum {
     if let Some(parser) = call.datum(0) {
         // SAFETY: it is what `start` gave, and the last use of it.
-        unsafe {
-            let parser = parser.cast_mut_ptr::<Parser>();
-            ((*parser).pieces, (*parser).made, (*parser).room) = (Vec::new(), Vec::new(), None);
-        }
+        unsafe { (*parser.cast_mut_ptr::<Parser>()).end() };
     }
     Datum::null()
+}
+
+/// `(parsed internal, options internal, query tsquery) → internal`: the parsed text with what is to be shown.
+fn show(call: &mut Call<'_>) -> Datum {
+    let Some(parsed) = call.datum(0) else { return call.null() };
+    // SAFETY: the interface passes the text that was parsed a moment ago, by a parser of ours, and a list of options or null.
+    unsafe {
+        headline::show(parsed.cast_mut_ptr(), call.datum(1).map_or(std::ptr::null_mut(), |list| list.cast_mut_ptr()))
+    };
+    parsed
 }
 
 /// `harca.quoted_phrases(query text) → setof (place integer, phrase text)`, strict.

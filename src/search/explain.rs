@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use harca_core::search::fusion::Fused;
 use harca_core::search::options::Strategy;
-use harca_core::search::sql_text::quote_literal;
 use serde_json::{Map, Value, json};
 
 use super::legs::Leg;
@@ -55,7 +54,7 @@ fn indexes(plan: &[String]) -> Vec<String> {
 /// All of it, as `hybrid_search_explain` gives it; the rows are those of the page.
 pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>], fusion: Duration) -> Value {
     let (target, options) = (&search.target, &search.request.options);
-    let state = state(search.connection, &target.name);
+    let (state, advice, renewal) = state(search.connection, &target.name);
     let mut warnings: Vec<String> = Vec::new();
     let mut legs = Map::new();
     for leg in [Leg::Keyword, Leg::Vector] {
@@ -99,11 +98,11 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
         }
     }
     // A BM25 index has statistics of its own.
-    if state != "fresh" && (outcome.index.is_none() || outcome.ran.contains(&Leg::Vector)) {
-        warnings.push(format!(
-            "the statistics of the search target are not fresh ({state}): call harca.refresh_search_statistics({})",
-            quote_literal(&target.name)
-        ));
+    if let Some(advice) = advice.filter(|_| outcome.index.is_none() || outcome.ran.contains(&Leg::Vector)) {
+        warnings.push(format!("the statistics of the search target are not fresh ({state}): {advice}"));
+    }
+    if let Some(renewal) = renewal {
+        warnings.push(format!("an older version of the parser has cut the documents: {renewal}"));
     }
     let answer = &outcome.answer;
     if answer.names().text == harca_core::classify::rules::NAME {
@@ -197,12 +196,19 @@ fn weight_from(search: &Search<'_>, outcome: &Outcome) -> &'static str {
     }
 }
 
-/// How old the statistics of a target are.
-fn state(connection: &Connection, target: &str) -> String {
-    const SQL: &str = "SELECT s.state FROM harca.stat_search_target AS s WHERE s.target OPERATOR(pg_catalog.=) $1";
-    let mut state = String::new();
-    connection.each(SQL, &[Parameter::text(target)], |row| state = row.text(0).unwrap_or_default());
-    state
+/// How old the statistics of a target are; what to call where that is to be mended; and the statement that makes its column
+/// anew, where an older parser has cut its documents.
+fn state(connection: &Connection, target: &str) -> (String, Option<String>, Option<String>) {
+    const SQL: &str = "SELECT s.state, \
+        CASE WHEN s.state OPERATOR(pg_catalog.<>) ALL ('{fresh,counted on the primary}'::pg_catalog.text[]) THEN \
+            pg_catalog.format('call harca.refresh_search_statistics(%L)%s', s.target, \
+                CASE WHEN pg_catalog.pg_is_in_recovery() THEN ' on the primary' ELSE '' END) END, \
+        s.renewal FROM harca.stat_search_target AS s WHERE s.target OPERATOR(pg_catalog.=) $1";
+    let mut found = (String::new(), None, None);
+    connection.each(SQL, &[Parameter::text(target)], |row| {
+        found = (row.text(0).unwrap_or_default(), row.text(1), row.text(2));
+    });
+    found
 }
 
 fn classification(outcome: &Outcome) -> Value {

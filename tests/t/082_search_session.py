@@ -57,7 +57,7 @@ session.psql("UPDATE other.memory SET content = content || ' report' WHERE numbe
 is_(session.psql("SELECT id FROM hybrid_search('memory', 'report 7', NULL, 1)"), "7", "new words are found")
 other = server.session(DB)
 other.psql(f"DROP TABLE other.memory; {MEMORY}")
-is_(sqlstate(SEARCH), "42P01", "a table that another session has dropped is an error")
+is_(sqlstate(SEARCH), "42704", "a table that another session has dropped is an error")
 session.psql("SELECT harca.register_search_target('memory', 'memory', replace => true)")
 is_(session.psql(SEARCH), first, "its successor is searched")
 

@@ -64,6 +64,24 @@ of = "SELECT md5(string_agg(model, ',' ORDER BY i)) FROM generate_series(1, 500)
 is_(session.psql(of), primary.psql(of, DB), "both send the same queries to the challenger")
 is_(replica.psql("SELECT count(*) FROM harca.stat_models WHERE role = 'challenger' AND current AND answers BETWEEN 150 AND 350", DB), "1", "and the replica counts its own")
 session.close()
+
+# Searches.
+primary.psql(
+    """
+    CREATE TABLE memory (id integer PRIMARY KEY, content text,
+                         tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED, embedding vector(2));
+    INSERT INTO memory (id, content) SELECT i, 'report ' || i FROM generate_series(1, 200) AS i;
+    SELECT harca.register_search_target('memory', 'memory');
+    """,
+    DB,
+)
+caught_up()
+search = "SELECT id FROM hybrid_search('memory', 'report 77', NULL, 1)"
+is_(replica.psql(search, DB), primary.psql(search, DB), "a replica finds what the primary does")
+state = "SELECT state FROM harca.stat_search_target"
+is_((primary.psql(state, DB), replica.psql(state, DB)), ("fresh", "counted on the primary"), "and says where the changes are counted")
+warnings = "SELECT hybrid_search_explain('memory', 'report') -> 'warnings' @? '$[*] ? (@ like_regex \"fresh\")'"
+is_(replica.psql(warnings, DB), "f", "without advice that it would refuse")
 replica.stop()
 replica.start()
 is_(replica.psql("SELECT status FROM harca.models WHERE name = 'streamed'", DB), "ab", "after a restart of the replica as before")

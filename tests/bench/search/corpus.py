@@ -194,7 +194,7 @@ def code(number):
 
 def code_lexemes(term):
     """What the text search configuration makes of a code: itself and its parts."""
-    return [term.lower(), *term.lower().split("-")]
+    return [term.lower(), *term.lower().split("-"), term.lower().replace("-", "")]
 
 
 def terms(fact):

@@ -53,6 +53,55 @@ SELECT query, texts, places(query, VARIADIC texts) FROM (VALUES
     (U&'\2764\FE0F', ARRAY[U&'\2702\FE0F', U&'\2764\FE0F']),
     ('software', ARRAY[U&'soft\00ADware', U&'soft\200Bware', 'soft ware'])
 ) AS q (query, texts);
+
+-- each kind of kana finds the other, and marks of repetition what they repeat, where that is asked for
+ALTER TABLE note DROP tsv, ADD tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca_kana', content)) STORED;
+SELECT harca.register_search_target('note', 'note', config => 'harca_kana', replace => true);
+SELECT config, query_config FROM harca.search_target WHERE name = 'note';
+SELECT query, texts, places(query, VARIADIC texts) FROM (VALUES
+    ('がっこう', ARRAY['ガッコウの門', '会社の門']),
+    ('ガッコウ', ARRAY['がっこうの門', '会社の門']),
+    ('時時', ARRAY['時々雨', '時間']),
+    ('時々', ARRAY['時時雨', '時間']),
+    ('です', ARRAY['デスクです'])
+) AS q (query, texts);
+
+-- a target may name both sides
+SELECT harca.register_search_target('note', 'note', config => 'harca', query_config => 'simple', replace => true);
+SELECT config, query_config, parser_version = harca.parser_version() AS current FROM harca.search_target WHERE name = 'note';
+SELECT harca.register_search_target('note', 'note', config => 'english', replace => true);
+SELECT config, query_config, parser_version FROM harca.search_target WHERE name = 'note';
+
+-- a column of an older parser is told, and how it is made anew
+CREATE TABLE old (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(1));
+INSERT INTO old (id, content, tsv) VALUES (1, 'Wi-Fi is slow', $$'wi-fi':1 'wi':2 'fi':3 'slow':5$$), (2, 'slow', $$'slow':1$$);
+SELECT harca.register_search_target('old', 'old');
+UPDATE harca.search_target SET parser_version = 1 WHERE name = 'old';
+SELECT id FROM hybrid_search('old', 'wifi');
+SELECT parser_version, renewal FROM harca.stat_search_target WHERE target = 'old';
+SELECT w FROM jsonb_array_elements_text(hybrid_search_explain('old', 'slow') -> 'warnings') AS w WHERE w LIKE '%parser%';
+SELECT harca.refresh_search_statistics('old');
+SELECT parser_version, renewal FROM harca.stat_search_target WHERE target = 'old';
+UPDATE old SET tsv = to_tsvector('harca', content);
+SELECT harca.refresh_search_statistics('old');
+SELECT parser_version = harca.parser_version() AS current, renewal FROM harca.stat_search_target WHERE target = 'old';
+SELECT id FROM hybrid_search('old', 'wifi');
+
+-- a registration goes with its table
+DROP TABLE old;
+SELECT count(*) FROM harca.search_target WHERE name = 'old';
 DROP FUNCTION places;
+BEGIN;
 DROP TABLE note;
-SELECT harca.drop_search_target('note');
+SELECT count(*) FROM harca.search_target WHERE name = 'note';
+ROLLBACK;
+SELECT count(*) FROM harca.search_target WHERE name = 'note';
+DROP TABLE note;
+SELECT count(*) FROM harca.search_target WHERE name = 'note';
+
+-- no text is too long
+CREATE TABLE long (id integer PRIMARY KEY, content text, tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED);
+INSERT INTO long (id, content)
+SELECT 1, string_agg(chr(19968 + ('x' || left(md5(i::text), 7))::bit(28)::integer % 20000), '' ORDER BY i) FROM generate_series(1, 200000) AS i;
+SELECT length(content) AS characters, length(tsv) > 90000 AS most, tsv @@ to_tsquery('harca', left(content, 2)) AS found FROM long;
+DROP TABLE long;

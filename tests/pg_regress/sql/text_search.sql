@@ -46,3 +46,17 @@ SELECT id, vector_rank = 1 AS by_meaning, keyword_rank = 1 AS by_words
 FROM hybrid_search('memory', '検索が遅い', '[1, 0]') WHERE 1 IN (vector_rank, keyword_rank) ORDER BY id;
 DROP TABLE memory;
 SELECT harca.drop_search_target('memory');
+
+-- what a text shows of a query: the part that has most of it, each run marked once
+SELECT ts_headline('harca', t, harca.keyword_query('harca_query', q))
+FROM (VALUES ('全文検索の設定を見直し、日本語の辞書なしで動くようにした', '全文検索'), ('ＮＡＴＯとﾃﾞｰﾀﾍﾞｰｽ', 'nato データベース'),
+             ('Indexes were rebuilt on Monday', 'rebuild an index'), ('set ef_search = 40', 'ef_search'), ('the Café is open', 'cafe'),
+             (E'全文検\n索エンジン', '検索'), ('nothing of it', 'something'), ('', 'x')) AS v (t, q);
+SELECT ts_headline('harca', string_agg(CASE i WHEN 50 THEN 'needle' WHEN 150 THEN 'needle and thread' ELSE 'w' || i END, ' ' ORDER BY i),
+                   to_tsquery('harca', 'needle | thread'), o)
+FROM generate_series(1, 200) AS i, unnest('{"MaxWords=8, MinWords=4","MaxWords=8, MinWords=4, MaxFragments=2","StartSel=[, StopSel=], MaxWords=5, MinWords=3"}'::text[]) AS o
+GROUP BY o ORDER BY o;
+SELECT length(ts_headline('harca', repeat('長い文章。long text, ', 10000) || 'needle', to_tsquery('harca', 'needle'), 'HighlightAll=1')) AS all_of_it,
+       ts_headline('harca', repeat('長い文章。long text, ', 10000) || 'needle', to_tsquery('harca', 'needle'), 'MaxWords=5, MinWords=4') AS its_end;
+SELECT error_of($$SELECT ts_headline('harca', 'a', to_tsquery('harca', 'b'), 'MinWords=9, MaxWords=3')$$);
+SELECT error_of($$SELECT ts_headline('harca', 'a', to_tsquery('harca', 'b'), 'Words=9')$$);

@@ -5,9 +5,11 @@
 //!
 //! - [`language`]: the language that a text seems to be in.
 //! - [`segment`]: the words and pairs of characters that the text search parser cuts a text into.
+//! - [`headline`]: what a text shows of a query.
 //! - [`phrase`]: what a query has between quotation marks.
 //! - [`key`]: the hash that stands for a text where the text itself must not be kept.
 
+pub mod headline;
 pub mod key;
 pub mod language;
 pub mod phrase;

@@ -21,7 +21,7 @@ mod room;
 mod script;
 mod words;
 
-pub use fold::{Folded, fold};
+pub use fold::{Folded, Traced, fold, fold_repetitions};
 pub use room::{FITS, Room};
 use script::{is_code_sign, is_han, is_hiragana, is_unspaced, is_word};
 
@@ -51,13 +51,15 @@ pub enum Kind {
     Code,
 }
 
-/// The text of a unit.
+/// The text of a unit: a piece of the folded text, or what is made of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Text {
-    /// A piece of the folded text: from where to where, in bytes.
-    Slice(usize, usize),
-    /// One that does not stand there as it is.
-    Made(Box<str>),
+pub struct Text {
+    /// Where the piece begins, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// What is made of it, where that does not stand there as it is.
+    pub made: Option<Box<str>>,
 }
 
 /// What is indexed and looked up.
@@ -70,13 +72,18 @@ pub struct Unit {
 }
 
 impl Text {
+    fn slice(start: usize, end: usize) -> Self {
+        Self { start, end, made: None }
+    }
+
+    fn made(start: usize, end: usize, text: String) -> Self {
+        Self { start, end, made: Some(text.into()) }
+    }
+
     /// The characters, of the folded text that it was cut from.
     #[must_use]
     pub fn of<'a>(&'a self, folded: &'a Folded) -> &'a str {
-        match self {
-            Self::Slice(start, end) => &folded.as_str()[*start..*end],
-            Self::Made(text) => text,
-        }
+        self.made.as_deref().unwrap_or(&folded.as_str()[self.start..self.end])
     }
 }
 
@@ -157,16 +164,30 @@ pub struct Cursor {
     beside: Option<(usize, Text)>,
     /// Units of what has been read.
     read: VecDeque<Unit>,
+    /// Whether hiragana are given as katakana, but for particles.
+    folds_kana: bool,
 }
 
 impl Cursor {
+    /// The beginning of a text whose hiragana are given as katakana, but for particles, which would be parts of many words.
+    #[must_use]
+    pub fn folding_kana() -> Self {
+        Self { folds_kana: true, ..Self::default() }
+    }
+
     /// The next unit of a text, which must be the same text at every call.
     pub fn next(&mut self, folded: &Folded) -> Option<Unit> {
         loop {
             while let Some(unit) = self.read.pop_front() {
-                if unit.text.of(folded).len() <= LONGEST {
-                    return Some(unit);
+                let text = unit.text.of(folded);
+                if text.len() > LONGEST {
+                    continue;
                 }
+                if self.folds_kana && matches!(unit.kind, Kind::Bigram | Kind::Kana) && text.contains(is_hiragana) {
+                    let made = fold::katakana(text);
+                    return Some(Unit { text: Text::made(unit.text.start, unit.text.end, made), kind: unit.kind });
+                }
+                return Some(unit);
             }
             let c = char_at(folded.as_str(), self.at)?;
             if is_unspaced(c) {
@@ -189,13 +210,14 @@ impl Cursor {
         let was_in_run = std::mem::replace(&mut self.in_run, second.is_some());
         self.at = middle;
         let mut joined = false;
-        let mut join = |read: &mut VecDeque<Unit>, left: &str, right: &str| {
+        let mut join = |read: &mut VecDeque<Unit>, left: &Text, right: &Text| {
             joined = true;
-            read.push_back(Unit { text: Text::Made([left, right].concat().into()), kind: Kind::Bigram });
+            let made = [left.of(folded), right.of(folded)].concat();
+            read.push_back(Unit { text: Text::made(left.start, right.end, made), kind: Kind::Bigram });
         };
-        let character = &text[start..middle];
+        let character = Text::slice(start, middle);
         if let Some((_, word)) = self.beside.take().filter(|(end, _)| *end == start && is_han(first)) {
-            join(&mut self.read, word.of(folded), character);
+            join(&mut self.read, &word, &character);
         }
         if let Some(second) = second {
             let end = middle + second.len_utf8();
@@ -204,17 +226,17 @@ impl Cursor {
                 () if function_words::is_particle(&text[start..end]) => Kind::Particle,
                 () => Kind::Kana,
             };
-            self.read.push_back(Unit { text: Text::Slice(start, end), kind });
+            self.read.push_back(Unit { text: Text::slice(start, end), kind });
             return;
         }
         let behind = char_at(text, middle).filter(|c| is_han(first) && is_word(*c));
         if let Some(found) = behind.and_then(|_| words::take(folded, middle, &mut VecDeque::new())) {
-            join(&mut self.read, character, found.first.of(folded));
+            join(&mut self.read, &character, &found.first);
         }
         // The last character of a run has been in a bigram already, and so has one beside a word.
         if !was_in_run && !joined {
             let kind = if is_hiragana(first) { Kind::Particle } else { Kind::Bigram };
-            self.read.push_back(Unit { text: Text::Slice(start, middle), kind });
+            self.read.push_back(Unit { text: character, kind });
         }
     }
 }
@@ -314,6 +336,24 @@ mod tests {
     }
 
     #[test]
+    fn kana_and_repetitions_are_folded_where_that_is_asked_for() {
+        let cut = |text: &str| -> Vec<String> {
+            let folded = fold_repetitions(text);
+            let mut cursor = Cursor::folding_kana();
+            let units = std::iter::from_fn(|| cursor.next(&folded));
+            units.filter(|unit| unit.kind != Kind::Particle).map(|unit| unit.text.of(&folded).to_owned()).collect()
+        };
+        assert_eq!(cut("時々"), cut("時時"));
+        assert_eq!(cut("みすゞ飴"), cut("みすず飴"));
+        assert_eq!(cut("いすゞ"), cut("イスズ"));
+        assert_eq!(cut("金子みすゞ"), cut("金子みすず"));
+        assert_eq!(cut("バナヽ"), cut("バナナ"));
+        assert!(cut("がっこう").iter().all(|unit| cut("ガッコウ").contains(unit)) && !cut("がっこう").is_empty());
+        assert_eq!(cut("です"), [""; 0]);
+        assert_eq!(cut("デスク"), ["デス", "スク"]);
+    }
+
+    #[test]
     fn stop_words_that_are_meant_are_words() {
         for text in ["IT導入補助金", "the IT department", "IT", "AT&T and others", "to be or not to be", "of"] {
             let word = text.split([' ', '導', '&']).find(|word| *word != "the").unwrap().to_lowercase();
@@ -392,6 +432,23 @@ mod tests {
     }
 
     #[test]
+    fn a_traced_text_knows_where_its_characters_stand() {
+        let text = "Ｘ線のﾃﾞｰﾀ cafe\u{301} soft\u{ad}ware 検\n索";
+        let traced = Traced::of(text, false).unwrap();
+        let place = |written: &str| {
+            let unit = units(traced.folded()).find(|unit| unit.text.of(traced.folded()) == written).unwrap();
+            let (start, end) = traced.origin(unit.text.start, unit.text.end);
+            &text[start..end]
+        };
+        assert_eq!((place("x"), place("x線")), ("Ｘ", "Ｘ線"));
+        assert_eq!((place("デー"), place("ータ")), ("ﾃﾞｰ", "ｰﾀ"));
+        assert_eq!((place("café"), place("cafe")), ("cafe\u{301}", "cafe\u{301}"));
+        assert_eq!((place("software"), place("検索")), ("soft\u{ad}ware", "検\n索"));
+        let repeated = Traced::of("時々", true).unwrap();
+        assert_eq!((repeated.folded().as_str(), repeated.origin(0, 6)), ("時時", (0, 6)));
+    }
+
+    #[test]
     fn a_flood_of_characters_is_linear() {
         let parts = ["あ", "a-", "\u{301}", "1.", "1,", "1,111,", "aB", "c++", "🇯", "検\n", "é", "バ-"];
         for part in parts {
@@ -430,6 +487,20 @@ mod tests {
                 count += 1;
             }
             prop_assert!(count <= 4 * folded.as_str().len());
+        }
+
+        #[test]
+        fn a_traced_text_is_folded_as_any(text in any::<String>(), more in "[ぁ-んｦ-ﾟ\u{300}-\u{303}가-힣ᄀ-ᇿ a-c-]{0,20}") {
+            for text in [text, more] {
+                if let Some(traced) = Traced::of(&text, false) {
+                    let folded = fold(&text);
+                    prop_assert_eq!(traced.folded().as_str(), folded.as_str());
+                    for unit in units(&folded) {
+                        let (start, end) = traced.origin(unit.text.start, unit.text.end);
+                        prop_assert!(start < end && text.get(start..end).is_some());
+                    }
+                }
+            }
         }
 
         #[test]

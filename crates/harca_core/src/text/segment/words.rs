@@ -50,11 +50,11 @@ pub fn take(folded: &Folded, start: usize, units: &mut VecDeque<Unit>) -> Option
 }
 
 fn slice(start: usize, end: usize, kind: Kind) -> Unit {
-    Unit { text: Text::Slice(start, end), kind }
+    Unit { text: Text::slice(start, end), kind }
 }
 
-fn made(text: String, kind: Kind) -> Unit {
-    Unit { text: Text::Made(text.into()), kind }
+fn made(start: usize, end: usize, text: String, kind: Kind) -> Unit {
+    Unit { text: Text::made(start, end, text), kind }
 }
 
 /// One pictograph, or the two letters of a flag.
@@ -66,7 +66,7 @@ fn pictograph(text: &str, start: usize, c: char, units: &mut VecDeque<Unit>) -> 
         end += second.len_utf8();
     }
     units.push_back(slice(start, end, Kind::Code));
-    Found { end, first: Text::Slice(start, end), last: Text::Slice(start, end) }
+    Found { end, first: Text::slice(start, end), last: Text::slice(start, end) }
 }
 
 /// `1,000` is 1000, and `1,000.5` is 1000.5, which has 1000 as a part.
@@ -100,11 +100,12 @@ fn grouped_number(text: &str, start: usize, before: Option<char>, units: &mut Ve
         return None;
     }
     let number = text[start..end].replace(',', "");
-    units.push_back(made(number.clone(), Kind::Number));
+    units.push_back(made(start, end, number.clone(), Kind::Number));
     if whole < length {
-        units.push_back(made(text[start..start + whole].replace(',', ""), Kind::Number));
+        let whole = start + whole;
+        units.push_back(made(start, whole, text[start..whole].replace(',', ""), Kind::Number));
     }
-    let joined = || Text::Made(number.as_str().into());
+    let joined = || Text::made(start, end, number.clone());
     Some(Found { end, first: joined(), last: joined() })
 }
 
@@ -131,8 +132,8 @@ fn code_or_word(folded: &Folded, start: usize, first: usize, units: &mut VecDequ
     let numbers = version_end(text, first);
     let found = |from: usize, to: usize| Found {
         end: whole,
-        first: Text::Slice(first, if numbers > first { numbers } else { from }),
-        last: Text::Slice(to, end),
+        first: Text::slice(first, if numbers > first { numbers } else { from }),
+        last: Text::slice(to, end),
     };
     if start == first && last == first && signs == 0 {
         word(folded, first, end, units);
@@ -217,11 +218,15 @@ fn version(text: &str, start: usize, end: usize, units: &mut VecDeque<Unit>) {
 
 /// The parts of a code that hyphens or low lines stand between, joined.
 fn joined(text: &str, first: usize, end: usize, units: &mut VecDeque<Unit>) {
+    let mut start = first;
     for group in text[first..end].split(|c| is_code_sign(c) && !matches!(c, '-' | '_')) {
+        let place = start;
+        // The signs have one byte each.
+        start += group.len() + 1;
         if group.len() <= LONGEST_CODE && group.contains(['-', '_']) {
             let joined = group.replace(['-', '_'], "");
             let kind = if joined.chars().all(char::is_numeric) { Kind::Number } else { Kind::Word };
-            units.push_back(made(joined, kind));
+            units.push_back(made(place, place + group.len(), joined, kind));
         }
     }
 }
@@ -238,7 +243,7 @@ fn word(folded: &Folded, start: usize, end: usize, units: &mut VecDeque<Unit>) {
     if !run.is_ascii()
         && let Some(plain) = unaccented(run)
     {
-        units.push_back(made(plain, Kind::Word));
+        units.push_back(made(start, end, plain, Kind::Word));
     }
     parts(folded, start, end, units);
 }
