@@ -11,6 +11,9 @@ use std::hash::Hash;
 use super::fusion::{self, Fused, Legs, Method};
 use super::paging::Page;
 
+/// The part of a score that computing it forth and back may change, and much more.
+const ROUNDING: f64 = 1e-9;
+
 /// How the page is made of both legs.
 #[derive(Debug, Clone, Copy)]
 pub struct Pages<'a, Id> {
@@ -61,7 +64,8 @@ impl<Id: Copy + Eq + Hash + Ord> Pages<'_, Id> {
         }
         // What is fused is measured in the highest score of the leg: a higher one would change it all.
         let score = self.method.keyword_score(least / self.most_factor, self.vector_weight, highest);
-        Some(score.map_or(highest, |score| score.min(highest)))
+        // Computed back from what is fused, it is off in its last digits: a row that comes to the same must not be above it.
+        Some(score.map_or(highest, |score| (score * (1.0 - ROUNDING)).min(highest)))
     }
 }
 

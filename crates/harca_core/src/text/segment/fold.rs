@@ -33,6 +33,21 @@ impl Folded {
         self.capitals.get(at / 64).is_some_and(|bits| bits >> (at % 64) & 1 == 1)
     }
 
+    /// Whether a capital stood anywhere from one place to another.
+    pub(super) fn has_capital(&self, start: usize, end: usize) -> bool {
+        let mut at = start;
+        while at < end {
+            let (word, bit) = (at / 64, at % 64);
+            let bits = (end - at).min(64 - bit);
+            let Some(capitals) = self.capitals.get(word) else { return false };
+            if capitals >> bit & (u64::MAX >> (64 - bits)) != 0 {
+                return true;
+            }
+            at += bits;
+        }
+        false
+    }
+
     /// Whether capitals tell words from others: not all letters are capitals.
     pub(super) fn capitals_tell(&self) -> bool {
         self.has_small

@@ -114,7 +114,7 @@ pub fn word_end(text: &str, start: usize) -> usize {
 }
 
 /// Letters or digits that single signs join, from a first one behind a sign that may begin a name: as a whole, in their parts,
-/// and joined where a hyphen or a low line stands; words with nothing but hyphens between them are joined instead of whole.
+/// and joined where a hyphen stands; words with nothing but hyphens between them are joined instead of whole.
 fn code_or_word(folded: &Folded, start: usize, first: usize, units: &mut VecDeque<Unit>) -> Found {
     let text = folded.as_str();
     let mut last = first;
@@ -216,15 +216,15 @@ fn version(text: &str, start: usize, end: usize, units: &mut VecDeque<Unit>) {
     units.extend(points.map(|(point, _)| slice(start, start + point, Kind::Number)));
 }
 
-/// The parts of a code that hyphens or low lines stand between, joined.
+/// The parts of a code that hyphens stand between, joined.
 fn joined(text: &str, first: usize, end: usize, units: &mut VecDeque<Unit>) {
     let mut start = first;
-    for group in text[first..end].split(|c| is_code_sign(c) && !matches!(c, '-' | '_')) {
+    for group in text[first..end].split(|c| is_code_sign(c) && c != '-') {
         let place = start;
         // The signs have one byte each.
         start += group.len() + 1;
-        if group.len() <= LONGEST_CODE && group.contains(['-', '_']) {
-            let joined = group.replace(['-', '_'], "");
+        if group.len() <= LONGEST_CODE && group.contains('-') {
+            let joined = group.replace('-', "");
             let kind = if joined.chars().all(char::is_numeric) { Kind::Number } else { Kind::Word };
             units.push_back(made(place, place + group.len(), joined, kind));
         }
@@ -238,7 +238,7 @@ fn word(folded: &Folded, start: usize, end: usize, units: &mut VecDeque<Unit>) {
         units.push_back(slice(start, end, Kind::Number));
         return;
     }
-    let kind = if is_english_stop_word(run) && is_meant(folded, start, end) { Kind::Code } else { Kind::Word };
+    let kind = if is_meant(folded, start, end) && is_english_stop_word(run) { Kind::Code } else { Kind::Word };
     units.push_back(slice(start, end, kind));
     if !run.is_ascii()
         && let Some(plain) = unaccented(run)
@@ -251,7 +251,12 @@ fn word(folded: &Folded, start: usize, end: usize, units: &mut VecDeque<Unit>) {
 /// Whether a stop word is a word here: in capitals among other letters, beside a script without spaces, or all that there is.
 fn is_meant(folded: &Folded, start: usize, end: usize) -> bool {
     let text = folded.as_str();
-    let in_capitals = || end - start > 1 && folded.capitals_tell() && (start..end).all(|at| folded.is_capital(at));
+    let in_capitals = || {
+        folded.is_capital(start)
+            && end - start > 1
+            && folded.capitals_tell()
+            && (start..end).all(|at| folded.is_capital(at))
+    };
     folded.is_only_stop_words()
         || in_capitals()
         || text[..start].ends_with(is_unspaced)
@@ -295,8 +300,7 @@ enum Class {
 /// the digits of a hash have not.
 fn parts(folded: &Folded, start: usize, end: usize, units: &mut VecDeque<Unit>) {
     let run = &folded.as_str()[start..end];
-    let changes = |(at, c): (usize, char)| c.is_ascii_digit() || at > 0 && folded.is_capital(start + at);
-    if run.len() < 3 || !run.char_indices().any(changes) {
+    if run.len() < 3 || !folded.has_capital(start + 1, end) && !run.bytes().any(|byte| byte.is_ascii_digit()) {
         return;
     }
     let class = |at: usize, c: char| match () {
