@@ -9,6 +9,8 @@ import re
 from .collection import Collection
 
 QUERIES = 150
+# A word that no collection has, and that is its own lexeme.
+OTHER = "zqzq"
 MOST_RARE, LEAST_COMMON, MOST_COMMON = 4, 20, 0.05
 
 # Words of Latin letters and codes; runs of katakana or of kanji.
@@ -19,7 +21,9 @@ def make(collection, engine):
     """A collection with the same documents and such queries."""
     words = [sorted(set(WORD.findall(text))) for _, text in collection.documents]
     known = sorted({word for some in words for word in some})
-    lexemes = dict(zip(known, map(frozenset, engine.words(known))))
+    # Beside another word, as in the queries: a stop word by itself counts as a word.
+    beside = zip(known, engine.words([f"{word} {OTHER}" for word in known]))
+    lexemes = {word: frozenset(found) - {OTHER} for word, found in beside}
     holders = {}
     for place, document in enumerate(engine.words([text for _, text in collection.documents])):
         for lexeme in document:
