@@ -45,12 +45,20 @@ struct Source {
     folds_kana: bool,
 }
 
+impl Source {
+    /// The beginning of a piece.
+    fn cursor(self) -> Cursor {
+        if self.folds_kana { Cursor::folding_kana() } else { Cursor::default() }
+    }
+}
+
 thread_local! {
     /// The text that was cut last, which may be gone.
     static LAST: Cell<Option<Source>> = const { Cell::new(None) };
 }
 
-/// The text that was cut last, and where each of its tokens stands in it, in their order; none where that cannot be told.
+/// The text that was cut last, and where each of its tokens stands in it, in their order, as far as that can be told; none
+/// before any.
 ///
 /// # Safety
 /// That text must still be there: the caller is called for it, as a headline function is.
@@ -61,10 +69,10 @@ unsafe fn last_text() -> Option<(String, Vec<(usize, usize)>)> {
     while parser.read < source.length {
         pg_sys::check_for_interrupts!();
         let piece = parser.next_piece();
-        let traced = Traced::of(&piece, source.folds_kana)?;
-        let mut cursor = if source.folds_kana { Cursor::folding_kana() } else { Cursor::default() };
-        while let Some(unit) = cursor.next(traced.folded()) {
-            if parser.takes(&unit, traced.folded()) {
+        // Without the places of a piece there are too few, and the text is shown without marks.
+        if let Some(traced) = Traced::of(&piece, source.folds_kana) {
+            let mut cursor = source.cursor();
+            while let Some(unit) = next_that_fits(&mut cursor, &mut parser.room, traced.folded()) {
                 let (start, end) = traced.origin(unit.text.start, unit.text.end);
                 places.push((text.len() + start, text.len() + end));
             }
@@ -72,6 +80,16 @@ unsafe fn last_text() -> Option<(String, Vec<(usize, usize)>)> {
         text.push_str(&piece);
     }
     Some((text, places))
+}
+
+/// The next unit of a piece that fits.
+fn next_that_fits(cursor: &mut Cursor, room: &mut Option<Room>, piece: &Folded) -> Option<Unit> {
+    loop {
+        let unit = cursor.next(piece)?;
+        if room.as_mut().is_none_or(|room| room.takes(unit.text.of(piece), unit.kind)) {
+            return Some(unit);
+        }
+    }
 }
 
 impl Parser {
@@ -101,11 +119,6 @@ impl Parser {
         }
     }
 
-    /// Whether a unit fits.
-    fn takes(&mut self, unit: &Unit, folded: &Folded) -> bool {
-        self.room.as_mut().is_none_or(|room| room.takes(unit.text.of(folded), unit.kind))
-    }
-
     /// The next token, which lives as long as the parser.
     pub fn next(&mut self) -> Option<(Kind, &str)> {
         loop {
@@ -122,24 +135,15 @@ impl Parser {
             }
             pg_sys::check_for_interrupts!();
             let piece = self.next_piece();
-            let (folded, cursor) = match self.source.folds_kana {
-                true => (segment::fold_repetitions(&piece), Cursor::folding_kana()),
-                false => (segment::fold(&piece), Cursor::default()),
-            };
-            self.pieces.push(folded);
-            self.cursor = cursor;
+            let fold = if self.source.folds_kana { segment::fold_repetitions } else { segment::fold };
+            self.pieces.push(fold(&piece));
+            self.cursor = self.source.cursor();
         }
     }
 
-    /// The next unit of the last piece that fits.
+    /// The next unit of the last piece.
     fn next_of_piece(&mut self) -> Option<Unit> {
-        let piece = self.pieces.last()?;
-        loop {
-            let unit = self.cursor.next(piece)?;
-            if self.room.as_mut().is_none_or(|room| room.takes(unit.text.of(piece), unit.kind)) {
-                return Some(unit);
-            }
-        }
+        next_that_fits(&mut self.cursor, &mut self.room, self.pieces.last()?)
     }
 
     /// Up to [`PIECE`] bytes of the source, cut behind a separator, or between two characters where there is none.

@@ -60,3 +60,5 @@ SELECT length(ts_headline('harca', repeat('長い文章。long text, ', 10000) |
        ts_headline('harca', repeat('長い文章。long text, ', 10000) || 'needle', to_tsquery('harca', 'needle'), 'MaxWords=5, MinWords=4') AS its_end;
 SELECT error_of($$SELECT ts_headline('harca', 'a', to_tsquery('harca', 'b'), 'MinWords=9, MaxWords=3')$$);
 SELECT error_of($$SELECT ts_headline('harca', 'a', to_tsquery('harca', 'b'), 'Words=9')$$);
+-- a text whose places cannot be told is shown without marks
+SELECT ts_headline('harca_kana', U&'\+020BB7々屋の検索', to_tsquery('harca_kana', '検索')) AS unmarked;
