@@ -20,14 +20,16 @@ CREATE FUNCTION harca.register_search_target(
     vector_weight real DEFAULT 0.55,
     replace boolean DEFAULT false,
     calibration text DEFAULT 'on',
-    query_config regconfig DEFAULT NULL
+    query_config regconfig DEFAULT NULL,
+    id_columns name[] DEFAULT NULL
 ) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    IF name IS NULL OR relation IS NULL OR id_column IS NULL OR text_column IS NULL OR tsvector_column IS NULL
+    id_columns := coalesce(id_columns, ARRAY[id_column]);
+    IF name IS NULL OR relation IS NULL OR array_position(id_columns, NULL) > 0 OR cardinality(id_columns) = 0 OR text_column IS NULL OR tsvector_column IS NULL
         OR embedding_column IS NULL OR config IS NULL OR distance IS NULL OR vector_weight IS NULL OR calibration IS NULL OR name = '' THEN
         RAISE EXCEPTION 'arguments of register_search_target must not be null or empty'
             USING ERRCODE = 'null_value_not_allowed',
@@ -50,10 +52,11 @@ BEGIN
     END IF;
     PERFORM harca.check_relation(relation);
     PERFORM harca.check_owner(relation, 'register it');
-    PERFORM harca.check_column(relation, id_column, 'id', '{}');
+    PERFORM harca.check_column(relation, c.name, 'id', '{}') FROM unnest(id_columns) AS c (name);
     PERFORM harca.check_column(relation, text_column, 'text', '{}');
     PERFORM harca.check_column(relation, tsvector_column, 'tsvector', '{tsvector}');
     PERFORM harca.check_column(relation, embedding_column, 'embedding', '{vector,halfvec}');
+    PERFORM harca.check_key(relation, id_columns);
     IF query_config IS NULL THEN
         query_config := CASE config WHEN '@extschema@.harca'::regconfig THEN '@extschema@.harca_query'::regconfig
                                     WHEN '@extschema@.harca_kana'::regconfig THEN '@extschema@.harca_kana_query'::regconfig
@@ -68,9 +71,9 @@ BEGIN
                   HINT = 'Pass replace => true to register it anew, or choose another name.';
     END IF;
     INSERT INTO harca.search_target AS t
-        (name, relation, id_column, text_column, tsvector_column, embedding_column, config, query_config, distance,
+        (name, relation, id_columns, text_column, tsvector_column, embedding_column, config, query_config, distance,
          vector_weight, calibration, parser_version)
-    VALUES (name, relation, id_column, text_column, tsvector_column, embedding_column,
+    VALUES (name, relation, id_columns, text_column, tsvector_column, embedding_column,
             harca.qualified_name(config), harca.qualified_name(query_config), distance, vector_weight, calibration,
             CASE WHEN harca.is_own_parser(config) THEN harca.parser_version() END);
     PERFORM harca.reset_calibration(name);
@@ -82,8 +85,8 @@ BEGIN
     PERFORM harca.refresh_search_statistics(name);
 END
 $$;
-COMMENT ON FUNCTION harca.register_search_target(text, regclass, name, name, name, name, regconfig, text, real, boolean, text, regconfig) IS
-'Makes a table searchable by hybrid_search under a name, with the default weights per query type, and builds its statistics; for the owner of the table. replace => true drops a former registration with its weights. calibration says what becomes of what searches tell of the table: on, scales (the weights are fixed) or off. query_config is the text search configuration of queries; without it, that which belongs to config: harca_query to harca, harca_kana_query to harca_kana, and any other one to itself';
+COMMENT ON FUNCTION harca.register_search_target(text, regclass, name, name, name, name, regconfig, text, real, boolean, text, regconfig, name[]) IS
+'Makes a table searchable by hybrid_search under a name, with the default weights per query type, and builds its statistics; for the owner of the table. replace => true drops a former registration with its weights. calibration says what becomes of what searches tell of the table: on, scales (the weights are fixed) or off. query_config is the text search configuration of queries; without it, that which belongs to config: harca_query to harca, harca_kana_query to harca_kana, and any other one to itself. id_columns names several columns that identify a row together, in the place of id_column';
 
 CREATE FUNCTION harca.drop_search_target(name text) RETURNS boolean
     LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE

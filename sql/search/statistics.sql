@@ -4,6 +4,7 @@ CREATE TABLE harca.search_statistics (
     average_length double precision CHECK (average_length > 0),
     similarity_deviation double precision CHECK (similarity_deviation > 0),
     documents_read bigint NOT NULL CHECK (documents_read >= 0),
+    documents_cut bigint NOT NULL CHECK (documents_cut >= 0),
     changes bigint,
     refreshed_at timestamptz NOT NULL
 );
@@ -14,6 +15,7 @@ COMMENT ON COLUMN harca.search_statistics.documents IS 'Rows with a tsvector; an
 COMMENT ON COLUMN harca.search_statistics.average_length IS 'Words of a document on average; null when there was no document';
 COMMENT ON COLUMN harca.search_statistics.similarity_deviation IS 'Standard deviation of the vector leg''s score between any two rows; null when there are too few';
 COMMENT ON COLUMN harca.search_statistics.documents_read IS 'Documents that were read for it';
+COMMENT ON COLUMN harca.search_statistics.documents_cut IS 'Documents of which words were left out, as a tsvector has no room for all; an estimate when not all were read';
 COMMENT ON COLUMN harca.search_statistics.changes IS 'Rows of the table that had ever been inserted, updated or deleted, as PostgreSQL''s statistics knew';
 COMMENT ON COLUMN harca.search_statistics.refreshed_at IS 'When it was';
 
@@ -81,6 +83,13 @@ CREATE TRIGGER guard_insert AFTER INSERT ON harca.search_term
 CREATE TRIGGER guard_delete AFTER DELETE ON harca.search_term
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION harca.guard_search_statistics();
 
+CREATE TRIGGER a_leave_out BEFORE INSERT ON harca.search_statistics
+    FOR EACH ROW WHEN (harca.is_restoring()) EXECUTE FUNCTION harca.leave_out_orphan();
+CREATE TRIGGER a_leave_out BEFORE INSERT ON harca.search_term
+    FOR EACH ROW WHEN (harca.is_restoring()) EXECUTE FUNCTION harca.leave_out_orphan();
+CREATE TRIGGER a_leave_out BEFORE INSERT ON harca.search_background
+    FOR EACH ROW WHEN (harca.is_restoring()) EXECUTE FUNCTION harca.leave_out_orphan();
+
 SELECT pg_catalog.pg_extension_config_dump('harca.search_statistics', '');
 SELECT pg_catalog.pg_extension_config_dump('harca.search_term', '');
 SELECT pg_catalog.pg_extension_config_dump('harca.search_background', '');
@@ -123,7 +132,7 @@ COMMENT ON FUNCTION harca.reset_calibration(text) IS
 'Forgets what searches have told of a search target, for all sessions at once; for the owner of the table';
 
 CREATE VIEW harca.stat_search_target AS
-SELECT t.name AS target, s.documents, s.average_length, s.documents_read, s.refreshed_at,
+SELECT t.name AS target, s.documents, s.average_length, s.documents_read, s.documents_cut, s.refreshed_at,
        a.changes - s.changes AS changed_rows,
        CASE WHEN s.target IS NULL THEN 'never built'
             WHEN pg_catalog.pg_is_in_recovery() THEN 'counted on the primary'
@@ -145,7 +154,7 @@ LEFT JOIN harca.search_statistics AS s ON s.target = t.name
 CROSS JOIN LATERAL harca.table_activity(t.relation) AS a
 CROSS JOIN LATERAL harca.table_calibration(t.name, t.relation) AS c;
 COMMENT ON VIEW harca.stat_search_target IS
-'How old the statistics of the search targets are. State: "fresh"; "stale", when more than a tenth of the documents and 50 have changed since; "never built"; "changes were forgotten", after a crash, an upgrade or a reset of PostgreSQL''s statistics; "changes are not counted", for foreign tables; "counted on the primary", on a replica, which knows no more. All but the last and "fresh" call for harca.refresh_search_statistics. parser_version is that of the text search parser that has cut the documents, and renewal, where that is older than the one installed, what makes the column anew. The weight of the vector leg: what searches go by, what it would be without calibration, and what the searches of the table tell, since when, and from how many of those that have counted since the server started; beside it the means of what they have shown, as harca.table_calibration gives them';
+'How old the statistics of the search targets are. State: "fresh"; "stale", when more than a tenth of the documents and 50 have changed since; "never built"; "changes were forgotten", after a crash, an upgrade or a reset of PostgreSQL''s statistics; "changes are not counted", for foreign tables; "counted on the primary", on a replica, which knows no more. All but the last and "fresh" call for harca.refresh_search_statistics. documents_cut counts those of which words were left out, as a tsvector has no room for all. parser_version is that of the text search parser that has cut the documents, and renewal, where that is older than the one installed, what makes the column anew. The weight of the vector leg: what searches go by, what it would be without calibration, and what the searches of the table tell, since when, and from how many of those that have counted since the server started; beside it the means of what they have shown, as harca.table_calibration gives them';
 
 CREATE FUNCTION harca.refresh_search_statistics(target text, sample_rows integer DEFAULT 30000) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -156,13 +165,13 @@ DECLARE
     -- A lexeme of fewer documents of those that are read is counted by a search, which takes no longer than to find
     -- them; a share of all that is estimated from fewer would be chance.
     fewest constant integer := 10;
-    searched constant harca.search_target := harca.search_target_row(target);
-    kind constant "char" := (SELECT c.relkind FROM pg_class c WHERE c.oid = searched.relation);
+    searched harca.search_target := harca.search_target_row(target);
     activity record;
     sample text := '';
     share double precision := 1;
     documents_read bigint;
     words bigint;
+    documents_cut bigint;
     deviation double precision;
     background real[];
     renewed boolean;
@@ -174,9 +183,19 @@ BEGIN
                   DETAIL = format('It is %s.', sample_rows),
                   HINT = 'Pass null to read all rows.';
     END IF;
+    -- The table is locked before the target, as whoever drops it does.
+    BEGIN
+        EXECUTE format('SELECT FROM %s LIMIT 0', searched.relation);
+    EXCEPTION WHEN undefined_table THEN
+        PERFORM harca.search_target_row(target);
+        RAISE;
+    END;
+    -- One refresh of a target waits for the other here, and for whoever replaces or tunes it; then it reads what there is.
+    PERFORM FROM harca.search_target t WHERE t.name = target FOR NO KEY UPDATE;
+    searched := harca.search_target_row(target);
     activity := harca.table_activity(searched.relation);
     -- Blocks, as reading rows here and there would read most blocks anyway. From up to twice as many rows all are read.
-    IF kind IN ('r', 'p', 'm') AND greatest(activity.live, activity.planned) > 2 * sample_rows::bigint THEN
+    IF (SELECT c.relkind IN ('r', 'p', 'm') FROM pg_class c WHERE c.oid = searched.relation) AND greatest(activity.live, activity.planned) > 2 * sample_rows::bigint THEN
         share := sample_rows::float8 / greatest(activity.live, activity.planned);
         sample := format(' TABLESAMPLE SYSTEM (%s) REPEATABLE (0)', 100 * share);
     END IF;
@@ -186,7 +205,7 @@ BEGIN
     EXECUTE format(
         'WITH picked AS MATERIALIZED ('
         ' SELECT p.embedding, row_number() OVER () AS n FROM ('
-        '  SELECT %1$I AS embedding FROM %2$s%3$s WHERE %1$I IS NOT NULL ORDER BY hashtextextended(format(''%%s'', %4$I), 0) LIMIT 200'
+        '  SELECT %1$I AS embedding FROM %2$s%3$s WHERE %1$I IS NOT NULL ORDER BY hashtextextended(%4$s, 0) LIMIT 200'
         ' ) AS p)'
         ' SELECT (SELECT stddev_samp(d.distance) FROM ('
         '         SELECT %5$s AS distance FROM picked AS a JOIN picked AS b ON a.n < b.n'
@@ -194,10 +213,9 @@ BEGIN
         -- 128 kilobytes of them: a session keeps them.
         '        (SELECT array_agg(p.embedding::real[] ORDER BY p.n) FROM picked AS p'
         '         WHERE p.n <= (SELECT greatest(16, least(64, 32768 / cardinality(f.embedding::real[]))) FROM picked AS f WHERE f.n = 1))',
-        searched.embedding_column, searched.relation, sample, searched.id_column,
+        searched.embedding_column, searched.relation, sample,
+        (SELECT string_agg(format('format(''%%s'', %I)', c.name), ' || ') FROM unnest(searched.id_columns) AS c (name)),
         harca.distance_sql(searched, 'a.embedding', 'b.embedding')) INTO deviation, background;
-    -- One refresh of a target waits for the other here.
-    PERFORM FROM harca.search_target t WHERE t.name = target FOR NO KEY UPDATE;
     DELETE FROM harca.search_statistics AS s WHERE s.target = target;
     DELETE FROM harca.search_term AS s WHERE s.target = target;
     DELETE FROM harca.search_background AS s WHERE s.target = target;
@@ -208,10 +226,11 @@ BEGIN
         INSERT INTO harca.search_term
         SELECT target, c.word, round(c.ndoc / share) FROM counted AS c WHERE c.ndoc >= fewest
     )
-    SELECT sum(c.nentry) INTO words FROM counted AS c;
+    -- The parser gives the mark to a text that does not fit.
+    SELECT sum(c.nentry), coalesce(max(c.ndoc) FILTER (WHERE c.word = '*cut'), 0) INTO words, documents_cut FROM counted AS c;
     INSERT INTO harca.search_statistics
     VALUES (target, round(documents_read / share), words::float8 / nullif(documents_read, 0), nullif(deviation, 0),
-            documents_read, activity.changes, clock_timestamp());
+            documents_read, round(documents_cut / share), activity.changes, clock_timestamp());
     INSERT INTO harca.search_background SELECT target, background WHERE background IS NOT NULL;
     -- A column that was made anew has what the parser makes of the text now. One of other texts than that column's is not told.
     IF searched.parser_version < harca.parser_version() THEN
@@ -240,8 +259,15 @@ BEGIN
               AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
         ORDER BY s.target
     LOOP
-        PERFORM harca.refresh_search_statistics(stale);
-        RETURN NEXT stale;
+        BEGIN
+            PERFORM harca.refresh_search_statistics(stale);
+            RETURN NEXT stale;
+        EXCEPTION WHEN undefined_object THEN
+            -- Dropped since the others were found.
+            IF EXISTS (SELECT FROM harca.search_target t WHERE t.name = stale) THEN
+                RAISE;
+            END IF;
+        END;
     END LOOP;
 END
 $$;

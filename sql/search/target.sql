@@ -24,12 +24,30 @@ $$;
 COMMENT ON FUNCTION harca.check_owner(regclass, text) IS
 'Raises an error unless the current user has the rights of the owner of a table, and says what the owner should do';
 
--- The relation is a regclass, which pg_dump writes by name and pg_upgrade keeps; a regconfig column would forbid
--- pg_upgrade, so configurations are stored as qualified names.
+-- What stands for a table in a dump is its name, as a regclass has it. Of a regclass that is not there COPY reads nothing at
+-- all, and every registration would be lost with that of one table.
+CREATE TYPE harca.searched_table;
+CREATE FUNCTION harca.searched_table_in(cstring) RETURNS harca.searched_table
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'harca_searched_table_in';
+COMMENT ON FUNCTION harca.searched_table_in(cstring) IS 'Input function of harca.searched_table';
+CREATE FUNCTION harca.searched_table_out(harca.searched_table) RETURNS cstring
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'harca_searched_table_out';
+COMMENT ON FUNCTION harca.searched_table_out(harca.searched_table) IS 'Output function of harca.searched_table';
+CREATE TYPE harca.searched_table (INPUT = harca.searched_table_in, OUTPUT = harca.searched_table_out, LIKE = oid);
+COMMENT ON TYPE harca.searched_table IS
+'A table, as a regclass, which it is cast to; what names no table is read as one that is not there, and that is written as "-"';
+CREATE CAST (harca.searched_table AS regclass) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (harca.searched_table AS oid) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (regclass AS harca.searched_table) WITHOUT FUNCTION AS ASSIGNMENT;
+COMMENT ON CAST (harca.searched_table AS regclass) IS 'The table, or an object identifier of 0 where it is not there';
+COMMENT ON CAST (harca.searched_table AS oid) IS 'The object identifier of the table, 0 where it is not there';
+COMMENT ON CAST (regclass AS harca.searched_table) IS 'The same table';
+
+-- A regconfig column would forbid pg_upgrade, so configurations are stored as qualified names.
 CREATE TABLE harca.search_target (
     name text PRIMARY KEY CHECK (name <> ''),
-    relation regclass NOT NULL,
-    id_column name NOT NULL,
+    relation harca.searched_table NOT NULL,
+    id_columns name[] NOT NULL CHECK (pg_catalog.cardinality(id_columns) > 0),
     text_column name NOT NULL,
     tsvector_column name NOT NULL,
     embedding_column name NOT NULL,
@@ -45,7 +63,7 @@ CREATE TABLE harca.search_target (
 COMMENT ON TABLE harca.search_target IS 'Tables that hybrid_search can search; edited by harca.register_search_target';
 COMMENT ON COLUMN harca.search_target.name IS 'What hybrid_search calls it';
 COMMENT ON COLUMN harca.search_target.relation IS 'Table, partitioned table or materialized view';
-COMMENT ON COLUMN harca.search_target.id_column IS 'Column that identifies a row; returned as text';
+COMMENT ON COLUMN harca.search_target.id_columns IS 'Columns that identify a row: one is returned as text, several as a JSON array';
 COMMENT ON COLUMN harca.search_target.text_column IS 'Column with the text itself';
 COMMENT ON COLUMN harca.search_target.tsvector_column IS 'Column of type tsvector, with a GIN index';
 COMMENT ON COLUMN harca.search_target.embedding_column IS 'Column of pgvector''s type vector or halfvec, with an HNSW or IVFFlat index';
@@ -70,6 +88,25 @@ COMMENT ON COLUMN harca.search_profile.target IS 'Search target';
 COMMENT ON COLUMN harca.search_profile.query_type IS 'A label of the model, or "exact term", which takes the place of "keyword" for a query with a word that few documents have; labels without a row have the vector_weight of the target';
 COMMENT ON COLUMN harca.search_profile.vector_weight IS 'From 0, keyword leg only, to 1, vector leg only';
 
+CREATE FUNCTION harca.is_restoring() RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT pg_catalog.current_setting('check_function_bodies') = 'off';
+END;
+COMMENT ON FUNCTION harca.is_restoring() IS
+'Whether the session seems to restore a dump: every script of pg_dump, and every session of pg_restore, sets check_function_bodies off';
+
+CREATE FUNCTION harca.leave_out_orphan() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN EXISTS (SELECT FROM harca.search_target t WHERE t.name = NEW.target) THEN NEW END;
+END
+$$;
+COMMENT ON FUNCTION harca.leave_out_orphan() IS
+'Leaves out of a restore what belongs to a search target that was left out, for its table was; the foreign key would refuse all of it';
+
 -- Everybody sees what can be searched; the owner of a table decides whether and how it is searched. A trigger and not
 -- row-level security, as pg_dump refuses tables with policies to everybody but superusers and their owners.
 CREATE FUNCTION harca.guard_search_settings() RETURNS trigger
@@ -84,6 +121,16 @@ BEGIN
     IF TG_TABLE_NAME = 'search_target' THEN
         former := CASE WHEN TG_OP <> 'INSERT' THEN OLD.relation END;
         later := CASE WHEN TG_OP <> 'DELETE' THEN NEW.relation END;
+        IF later = 0 AND harca.is_restoring() THEN
+            RAISE WARNING 'search target "%" is left out', NEW.name
+                USING DETAIL = 'Its table is not in this database.',
+                      HINT = 'Restore the table and register it with harca.register_search_target.';
+            RETURN NULL;
+        ELSIF later = 0 THEN
+            RAISE EXCEPTION 'table of search target "%" does not exist', NEW.name
+                USING ERRCODE = 'undefined_table',
+                      HINT = 'Register a table with harca.register_search_target.';
+        END IF;
     ELSE
         former := (SELECT t.relation FROM harca.search_target t WHERE TG_OP <> 'INSERT' AND t.name = OLD.target);
         later := (SELECT t.relation FROM harca.search_target t WHERE TG_OP <> 'DELETE' AND t.name = NEW.target);
@@ -101,6 +148,8 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON harca.search_target
     FOR EACH ROW EXECUTE FUNCTION harca.guard_search_settings();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON harca.search_profile
     FOR EACH ROW EXECUTE FUNCTION harca.guard_search_settings();
+CREATE TRIGGER a_leave_out BEFORE INSERT ON harca.search_profile
+    FOR EACH ROW WHEN (harca.is_restoring()) EXECUTE FUNCTION harca.leave_out_orphan();
 
 CREATE FUNCTION harca.announce_target() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -205,6 +254,52 @@ $$;
 COMMENT ON FUNCTION harca.check_column(regclass, name, text, text[]) IS
 'Raises an error unless the table has the column and its type is one of the given ones (any type when none is given)';
 
+CREATE FUNCTION harca.check_key(relation regclass, id_columns name[]) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind constant "char" := (SELECT c.relkind FROM pg_class c WHERE c.oid = relation);
+    -- Whether what makes its keys unique is among the id columns; the primary key first.
+    keys constant jsonb := (
+        SELECT jsonb_agg(jsonb_build_object('columns', k.columns, 'covered', k.columns <@ id_columns)
+                         ORDER BY i.indisprimary DESC, i.indexrelid)
+        FROM pg_index i,
+             LATERAL (SELECT array_agg(a.attname ORDER BY n.place) AS columns
+                      FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS n (attnum, place)
+                      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = n.attnum
+                      WHERE n.place <= i.indnkeyatts) AS k
+        WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indexprs IS NULL AND i.indpred IS NULL);
+    open_column name;
+BEGIN
+    -- A foreign table has no indexes: who owns it vouches for them.
+    IF kind = 'f' THEN
+        RETURN;
+    END IF;
+    IF NOT jsonb_path_exists(coalesce(keys, '[]'), '$[*] ? (@.covered == true)') THEN
+        RAISE EXCEPTION 'no unique index covers the id of table %', relation
+            USING ERRCODE = 'invalid_column_reference',
+                  DETAIL = format('Rows with equal values in %s would be taken for one.', array_to_string(id_columns, ', ')),
+                  HINT = CASE WHEN keys IS NULL
+                      THEN format('Create one: CREATE UNIQUE INDEX ON %s (%s).', relation,
+                                  (SELECT string_agg(quote_ident(c.name), ', ') FROM unnest(id_columns) AS c (name)))
+                      ELSE format('Name the columns of one that there is: id_columns => %L.',
+                                  ARRAY(SELECT jsonb_array_elements_text(keys #> '{0,columns}'))) END;
+    END IF;
+    -- Columns of a materialized view cannot be declared so; searches leave its rows without an id out.
+    SELECT a.attname INTO open_column FROM pg_attribute a
+    WHERE kind <> 'm' AND a.attrelid = relation AND a.attname = ANY (id_columns) AND NOT a.attnotnull;
+    IF FOUND THEN
+        RAISE EXCEPTION 'column "%" of table % may be null', open_column, relation
+            USING ERRCODE = 'invalid_column_reference',
+                  DETAIL = 'A row without an id cannot be told from another one.',
+                  HINT = format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL, or name other columns.', relation, open_column);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.check_key(regclass, name[]) IS
+'Raises an error unless a unique index of a table, and no null, says that columns tell its rows apart';
+
 CREATE FUNCTION harca.search_target_row(name text) RETURNS harca.search_target
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -219,7 +314,8 @@ BEGIN
             USING ERRCODE = 'undefined_object',
                   HINT = 'Register the table with harca.register_search_target(name, relation), or see harca.search_target for what there is.';
     END IF;
-    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = target.relation) THEN
+    -- Not by the snapshot, which may be one of before.
+    IF target.relation::text = '-' THEN
         RAISE EXCEPTION 'table of search target "%" no longer exists', name
             USING ERRCODE = 'undefined_table',
                   DETAIL = format('It had the object identifier %s.', target.relation::oid),
@@ -227,7 +323,7 @@ BEGIN
     END IF;
     -- Checked again, although registering does: the owner of a table may write the row by hand, and tables change.
     PERFORM harca.check_relation(target.relation);
-    PERFORM harca.check_column(target.relation, target.id_column, 'id', '{}');
+    PERFORM harca.check_column(target.relation, c.name, 'id', '{}') FROM unnest(target.id_columns) AS c (name);
     PERFORM harca.check_column(target.relation, target.tsvector_column, 'tsvector', '{tsvector}');
     PERFORM harca.check_column(target.relation, target.embedding_column, 'embedding', '{vector,halfvec}');
     RETURN target;

@@ -56,7 +56,8 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         SELECT t.* INTO searched FROM harca.search_target t WHERE t.name = NEW.target;
         -- Without the row, the foreign key refuses it.
-        IF FOUND AND NOT has_column_privilege(searched.relation, searched.id_column::text, 'SELECT') THEN
+        IF FOUND AND NOT (SELECT bool_and(has_column_privilege(searched.relation, c.name::text, 'SELECT'))
+                          FROM unnest(searched.id_columns) AS c (name)) THEN
             RAISE EXCEPTION 'permission denied for table %', searched.relation
                 USING ERRCODE = 'insufficient_privilege',
                       HINT = 'Feedback on a search is for those who may run it.';
@@ -78,6 +79,11 @@ CREATE TRIGGER guard BEFORE INSERT OR DELETE ON harca.search_feedback
     FOR EACH ROW EXECUTE FUNCTION harca.guard_search_feedback();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON harca.search_tuning
     FOR EACH ROW EXECUTE FUNCTION harca.guard_search_settings();
+
+CREATE TRIGGER a_leave_out BEFORE INSERT ON harca.search_feedback
+    FOR EACH ROW WHEN (harca.is_restoring()) EXECUTE FUNCTION harca.leave_out_orphan();
+CREATE TRIGGER a_leave_out BEFORE INSERT ON harca.search_tuning
+    FOR EACH ROW WHEN (harca.is_restoring()) EXECUTE FUNCTION harca.leave_out_orphan();
 
 SELECT pg_catalog.pg_extension_config_dump('harca.search_feedback', '');
 SELECT pg_catalog.pg_extension_config_dump('harca.search_tuning', '');

@@ -9,6 +9,7 @@ mod fusion;
 mod models;
 mod query_log;
 mod search;
+mod searched_table;
 mod session;
 mod statistics;
 mod text_search;

@@ -4,6 +4,7 @@
 //! contract: an accessor trusts that an argument has the type that the SQL says.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::marker::PhantomData;
 
 use pgrx::pg_sys::panic::ErrorReport;
@@ -85,6 +86,12 @@ impl<'fc> Call<'fc> {
             let plain = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
             Some(std::slice::from_raw_parts(varlena::vardata_any(plain).cast(), varlena::varsize_any_exhdr(plain)))
         }
+    }
+
+    /// A `cstring` argument, in the server's encoding.
+    pub fn cstring(&self, n: usize) -> Option<&'fc CStr> {
+        // SAFETY: the SQL declaration says `cstring`, and arguments outlive the call.
+        self.datum(n).map(|datum| unsafe { CStr::from_ptr(datum.cast_mut_ptr()) })
     }
 
     /// An `integer` argument.

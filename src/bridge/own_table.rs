@@ -45,6 +45,30 @@ impl Row<'_> {
         Some(to_utf8(name.to_bytes(), usize::MAX).into_owned())
     }
 
+    /// A `name[]` without its nulls, as UTF-8; empty for null.
+    pub fn names(&self, column: usize) -> Vec<String> {
+        let Some(datum) = self.datum(column) else { return Vec::new() };
+        let (mut elements, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+        // SAFETY: the caller vouches for the type, whose elements have a fixed size, as pg_type says, and end with a zero
+        // byte; so many of them, and of what tells which are null, are there.
+        unsafe {
+            let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+            pg_sys::deconstruct_array(
+                array,
+                pg_sys::NAMEOID,
+                pg_sys::NAMEDATALEN as i32,
+                false,
+                pg_sys::TYPALIGN_CHAR as std::ffi::c_char,
+                &mut elements,
+                &mut nulls,
+                &mut count,
+            );
+            let present = (0..usize::try_from(count).unwrap_or(0)).filter(|n| !*nulls.add(*n));
+            let name = |n| CStr::from_ptr((*elements.add(n)).cast_mut_ptr());
+            present.map(|n| to_utf8(name(n).to_bytes(), usize::MAX).into_owned()).collect()
+        }
+    }
+
     /// An `oid`, or a type that is one.
     pub fn oid(&self, column: usize) -> Option<Oid> {
         self.datum(column).map(|datum| Oid::from(datum.value() as u32))

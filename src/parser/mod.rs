@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
 
-use harca_core::text::segment::{self, Cursor, FITS, Folded, Kind, Room, Text, Traced, Unit};
+use harca_core::text::segment::{self, CUT, Cursor, FITS, Folded, Kind, Room, Text, Traced, Unit};
 use pgrx::pg_sys;
 
 use crate::bridge::server_text;
@@ -34,6 +34,8 @@ pub struct Parser {
     cursor: Cursor,
     /// What still fits, of a long text.
     room: Option<Room>,
+    /// Whether the text has ended, and it was told that units were left out.
+    ended: bool,
 }
 
 /// A text that PostgreSQL lends.
@@ -79,6 +81,9 @@ unsafe fn last_text() -> Option<(String, Vec<(usize, usize)>)> {
         }
         text.push_str(&piece);
     }
+    if parser.is_cut() {
+        places.push((text.len(), text.len()));
+    }
     Some((text, places))
 }
 
@@ -116,7 +121,13 @@ impl Parser {
             made: Vec::new(),
             cursor: Cursor::default(),
             room: (source.length > FITS).then(Room::default),
+            ended: false,
         }
+    }
+
+    /// Whether units were left out so far.
+    fn is_cut(&self) -> bool {
+        self.room.as_ref().is_some_and(|room| room.left_out() > 0)
     }
 
     /// The next token, which lives as long as the parser.
@@ -131,7 +142,9 @@ impl Parser {
                 return self.pieces.last().map(|piece| (kind, &piece.as_str()[start..end]));
             }
             if self.read >= self.source.length {
-                return None;
+                let tells = self.is_cut() && !self.ended;
+                self.ended = true;
+                return tells.then_some((Kind::Code, CUT));
             }
             pg_sys::check_for_interrupts!();
             let piece = self.next_piece();

@@ -20,6 +20,8 @@ pub struct Column {
     pub kind: Oid,
     /// The modifier of its type, -1 for none; of a vector, its dimensions.
     pub modifier: i32,
+    /// Whether it is declared `NOT NULL`.
+    pub not_null: bool,
 }
 
 /// What a type is.
@@ -65,15 +67,21 @@ pub fn relation_name(relation: Oid) -> Option<String> {
 /// A column, unless it is not there or one of the system's.
 pub fn column(relation: Oid, name: &str) -> Option<Column> {
     let name = server_string(name)?;
-    // SAFETY: as above; the places are ours.
+    // SAFETY: as above; the tuple is read before it is released.
     unsafe {
         let number = pg_sys::get_attnum(relation, name.as_ptr());
         if number <= 0 {
             return None;
         }
-        let (mut kind, mut modifier, mut collation) = (pg_sys::InvalidOid, -1, pg_sys::InvalidOid);
-        pg_sys::get_atttypetypmodcoll(relation, number, &mut kind, &mut modifier, &mut collation);
-        Some(Column { kind, modifier })
+        let (relation, number) = (relation.into(), number.into());
+        let tuple = pg_sys::SearchSysCache2(pg_sys::SysCacheIdentifier::ATTNUM as i32, relation, number);
+        if tuple.is_null() {
+            return None;
+        }
+        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_attribute>();
+        let column = Column { kind: (*form).atttypid, modifier: (*form).atttypmod, not_null: (*form).attnotnull };
+        pg_sys::ReleaseSysCache(tuple);
+        Some(column)
     }
 }
 
@@ -161,7 +169,7 @@ pub fn base_column(column: Column) -> Column {
     let mut modifier = column.modifier;
     // SAFETY: as above; the place is ours.
     let kind = unsafe { pg_sys::getBaseTypeAndTypmod(column.kind, &mut modifier) };
-    Column { kind, modifier }
+    Column { kind, modifier, ..column }
 }
 
 /// The type that a domain is made of, or the type itself.

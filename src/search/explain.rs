@@ -54,7 +54,7 @@ fn indexes(plan: &[String]) -> Vec<String> {
 /// All of it, as `hybrid_search_explain` gives it; the rows are those of the page.
 pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>], fusion: Duration) -> Value {
     let (target, options) = (&search.target, &search.request.options);
-    let (state, advice, renewal) = state(search.connection, &target.name);
+    let State { state, advice, renewal, documents_cut } = State::of(search.connection, &target.name);
     let mut warnings: Vec<String> = Vec::new();
     let mut legs = Map::new();
     for leg in [Leg::Keyword, Leg::Vector] {
@@ -104,6 +104,11 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
     if let Some(renewal) = renewal {
         warnings.push(format!("an older version of the parser has cut the documents: {renewal}"));
     }
+    if let Some(documents) = documents_cut.filter(|documents| *documents > 0) {
+        warnings.push(format!(
+            "documents with more words than a tsvector has room for, of which only the beginning is found: {documents}"
+        ));
+    }
     let answer = &outcome.answer;
     if answer.names().text == harca_core::classify::rules::NAME {
         warnings.push("the rules answered in the place of a model".into());
@@ -133,6 +138,7 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
         },
         "legs": legs,
         "statistics": state,
+        "documents_cut": documents_cut,
         "milliseconds": {
             "classification": milliseconds(times.classification),
             "terms": milliseconds(times.terms),
@@ -196,19 +202,37 @@ fn weight_from(search: &Search<'_>, outcome: &Outcome) -> &'static str {
     }
 }
 
-/// How old the statistics of a target are; what to call where that is to be mended; and the statement that makes its column
-/// anew, where an older parser has cut its documents.
-fn state(connection: &Connection, target: &str) -> (String, Option<String>, Option<String>) {
-    const SQL: &str = "SELECT s.state, \
-        CASE WHEN s.state OPERATOR(pg_catalog.<>) ALL ('{fresh,counted on the primary}'::pg_catalog.text[]) THEN \
-            pg_catalog.format('call harca.refresh_search_statistics(%L)%s', s.target, \
-                CASE WHEN pg_catalog.pg_is_in_recovery() THEN ' on the primary' ELSE '' END) END, \
-        s.renewal FROM harca.stat_search_target AS s WHERE s.target OPERATOR(pg_catalog.=) $1";
-    let mut found = (String::new(), None, None);
-    connection.each(SQL, &[Parameter::text(target)], |row| {
-        found = (row.text(0).unwrap_or_default(), row.text(1), row.text(2));
-    });
-    found
+/// What `harca.stat_search_target` says of a target.
+#[derive(Default)]
+struct State {
+    /// How old its statistics are.
+    state: String,
+    /// What to call where that is to be mended.
+    advice: Option<String>,
+    /// The statement that makes its column anew, where an older parser has cut its documents.
+    renewal: Option<String>,
+    /// Documents of which words were left out.
+    documents_cut: Option<i64>,
+}
+
+impl State {
+    fn of(connection: &Connection, target: &str) -> Self {
+        const SQL: &str = "SELECT s.state, \
+            CASE WHEN s.state OPERATOR(pg_catalog.<>) ALL ('{fresh,counted on the primary}'::pg_catalog.text[]) THEN \
+                pg_catalog.format('call harca.refresh_search_statistics(%L)%s', s.target, \
+                    CASE WHEN pg_catalog.pg_is_in_recovery() THEN ' on the primary' ELSE '' END) END, \
+            s.renewal, s.documents_cut FROM harca.stat_search_target AS s WHERE s.target OPERATOR(pg_catalog.=) $1";
+        let mut found = Self::default();
+        connection.each(SQL, &[Parameter::text(target)], |row| {
+            found = Self {
+                state: row.text(0).unwrap_or_default(),
+                advice: row.text(1),
+                renewal: row.text(2),
+                documents_cut: row.big_int(3),
+            };
+        });
+        found
+    }
 }
 
 fn classification(outcome: &Outcome) -> Value {

@@ -146,7 +146,7 @@ impl Scope<'_> {
         };
         let meaning = meaning.map_or_else(String::new, |meaning| format!(", {meaning}"));
         format!(
-            "SELECT t.{id}, {score}{meaning}{} FROM {table} AS t WHERE {} OPERATOR(pg_catalog.@@) $1{} LIMIT {most}",
+            "SELECT {id}, {score}{meaning}{} FROM {table} AS t WHERE {} OPERATOR(pg_catalog.@@) $1{} LIMIT {most}",
             self.boost_columns(),
             self.target.indexed(),
             self.condition,

@@ -133,7 +133,7 @@ pub struct Search<'c> {
     pub target: Target,
     /// What is asked for.
     pub request: Request,
-    /// The filter as SQL.
+    /// Which rows are searched, as SQL that begins with AND: those of the filter, that have an identifier.
     pub condition: String,
     /// The last row of the page before, its identifier in the server's encoding.
     after: Option<(f64, Id)>,
@@ -158,9 +158,10 @@ impl<'c> Search<'c> {
             );
         }
         let json = request.filter.map(json_text);
-        let condition = or_refuse(filter::condition(json.as_deref(), 2, "t", &target.table, |name| {
+        let mut condition = or_refuse(filter::condition(json.as_deref(), 2, "t", &target.table, |name| {
             filter_column(target.relation, name)
         }));
+        condition += &target.identified;
         let boosts = or_refuse(Boosts::parse(
             request.options.boosts.as_deref(),
             &target.table,

@@ -35,9 +35,11 @@ pub struct Target {
     pub relation: Oid,
     /// The table as SQL.
     pub table: String,
-    /// The columns as SQL.
+    /// What identifies a row `t`, as SQL: its column, or a `jsonb` array of several.
     pub id: String,
-    /// That of the `tsvector`.
+    /// The rows `t` that have one, as SQL that begins with AND; empty where all do.
+    pub identified: String,
+    /// The column of the `tsvector`, as SQL.
     pub document: String,
     /// That of the embedding.
     pub embedding: String,
@@ -86,7 +88,7 @@ pub struct Target {
 /// Columns of `harca.search_target`, from 0, in the order of `sql/search/target.sql`.
 mod target_column {
     pub const RELATION: usize = 1;
-    pub const ID: usize = 2;
+    pub const IDS: usize = 2;
     pub const TEXT: usize = 3;
     pub const TSVECTOR: usize = 4;
     pub const EMBEDDING: usize = 5;
@@ -118,7 +120,8 @@ const EMBEDDINGS: usize = 1;
 /// The row of a target before it is checked.
 struct Found {
     relation: Oid,
-    columns: [String; 3],
+    ids: Vec<String>,
+    columns: [String; 2],
     text_column: String,
     configs: [String; 2],
     distance: String,
@@ -135,7 +138,8 @@ impl Found {
         let text = |n| row.text(n).unwrap_or_default();
         Self {
             relation: row.oid(RELATION).unwrap_or(pg_sys::InvalidOid),
-            columns: [name(ID), name(TSVECTOR), name(EMBEDDING)],
+            ids: row.names(IDS),
+            columns: [name(TSVECTOR), name(EMBEDDING)],
             text_column: name(TEXT),
             configs: [text(CONFIG), text(QUERY_CONFIG)],
             distance: text(DISTANCE),
@@ -225,8 +229,8 @@ impl Target {
                 None,
             );
         }
-        let [id, document, embedding] = found.columns;
-        let (Column { kind: id_type, .. }, _) = column(relation, &table, &id, "id", &[]);
+        let Identifier { sql: id, kind: id_type, present: identified } = Identifier::of(relation, &table, &found.ids);
+        let [document, embedding] = found.columns;
         column(relation, &table, &document, "tsvector", &["tsvector"]);
         let (embedded, kind) = column(relation, &table, &embedding, "embedding", &["vector", "halfvec"]);
         let distance = Distance::named(&found.distance);
@@ -238,7 +242,8 @@ impl Target {
             name: name.into(),
             relation,
             table,
-            id: quote_ident(&id),
+            id,
+            identified,
             document: quote_ident(&document),
             embedding: quote_ident(&embedding),
             document_column: document,
@@ -300,6 +305,42 @@ impl Target {
     /// The weight of the profile for a label.
     pub fn weight_of(&self, label: &str) -> Option<f64> {
         self.profile.iter().find(|(known, _)| known == label).map(|(_, weight)| *weight)
+    }
+}
+
+/// What identifies a row `t`.
+struct Identifier {
+    sql: String,
+    kind: Oid,
+    present: String,
+}
+
+impl Identifier {
+    fn of(relation: Oid, table: &str, columns: &[String]) -> Self {
+        let mut present = String::new();
+        let mut parts = Vec::with_capacity(columns.len());
+        let mut kind = pg_sys::JSONBOID;
+        for name in columns {
+            let (Column { kind: own, not_null, .. }, _) = column(relation, table, name, "id", &[]);
+            let part = format!("t.{}", quote_ident(name));
+            if !not_null {
+                // Not IS NOT NULL, which of a row asks for each of its columns, and for which PostgreSQL might take an index
+                // on them in the place of that on the embedding.
+                present += &format!(" AND ({part} IS NOT DISTINCT FROM NULL) IS FALSE");
+            }
+            // Of a type that somebody has made, jsonb_build_array would run a cast that somebody has written.
+            let built_in = catalog::type_of(catalog::base_type(own)).is_some_and(|kind| kind.built_in);
+            let plain = columns.len() == 1 || built_in;
+            parts.push(if plain { part } else { format!("pg_catalog.format('%s', {part})") });
+            if columns.len() == 1 {
+                kind = own;
+            }
+        }
+        let sql = match parts.as_slice() {
+            [one] => one.clone(),
+            several => format!("pg_catalog.jsonb_build_array({})", several.join(", ")),
+        };
+        Self { sql, kind, present }
     }
 }
 

@@ -123,7 +123,7 @@ impl Scope<'_> {
         let order =
             if exact { format!("0::pg_catalog.float8 OPERATOR(pg_catalog.+) ({distance})") } else { distance.clone() };
         format!(
-            "SELECT t.{id}, {distance}{document}{} FROM {table} AS t WHERE t.{embedding} IS NOT NULL{} ORDER BY {order} LIMIT {}",
+            "SELECT {id}, {distance}{document}{} FROM {table} AS t WHERE t.{embedding} IS NOT NULL{} ORDER BY {order} LIMIT {}",
             self.boost_columns(),
             self.condition,
             self.candidates,

@@ -159,7 +159,7 @@ for db, (table, column, first, second, word) in {
 }.items():
     server.psql(
         f"""
-        CREATE TABLE "{table}" (id text, "{column}" text, tsv tsvector, embedding vector(2));
+        CREATE TABLE "{table}" (id text PRIMARY KEY, "{column}" text, tsv tsvector, embedding vector(2));
         INSERT INTO "{table}" SELECT v.t, v.t, to_tsvector('harca', v.t), v.e::vector
         FROM (VALUES ({literal(first)}, '[1,0]'), ({literal(second)}, '[0,1]')) AS v (t, e);
         SELECT harca.register_search_target('{table}', '"{table}"', text_column => '{column}')""",

@@ -131,7 +131,7 @@ session.close()
 path = name(BROKEN["a text file"][0])
 server.psql(f"ALTER DATABASE {DB} SET pg_harca.onnxruntime_path = {path}")
 server.psql(
-    "CREATE TABLE note (id integer, content text, tsv tsvector, embedding vector(2)); INSERT INTO note VALUES (1, 'slow', 'slow', '[1,0]')",
+    "CREATE TABLE note (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2)); INSERT INTO note VALUES (1, 'slow', 'slow', '[1,0]')",
     DB,
 )
 server.psql("SELECT harca.register_search_target('note', 'note')", DB)

@@ -130,7 +130,7 @@ is_(
 short, long_ = model("short", linear(1.0, -1.0), **own), model("long", linear(-1.0, 1.0), **{**own, "version": "8"})
 session = server.session(DB)
 server.psql(
-    "CREATE TABLE note (id integer, content text, tsv tsvector, embedding vector(2)); INSERT INTO note VALUES (1, 'slow', 'slow', '[1,0]')",
+    "CREATE TABLE note (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2)); INSERT INTO note VALUES (1, 'slow', 'slow', '[1,0]')",
     DB,
 )
 server.psql("SELECT harca.register_search_target('note', 'note', vector_weight => 0.375)", DB)

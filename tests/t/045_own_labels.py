@@ -130,7 +130,7 @@ PROBABILITIES = [0.125, 0.5, 0.25, 0.125]
 constant = model("constant", affine([0] * 4, [math.log(p) for p in PROBABILITIES]), LABELS)
 server.psql("DROP ROLE IF EXISTS harca_owner; DROP ROLE IF EXISTS harca_guest; CREATE ROLE harca_owner; CREATE ROLE harca_guest")
 server.psql(
-    "CREATE TABLE note (id integer, content text, tsv tsvector, embedding vector(2)); INSERT INTO note VALUES (1, 'slow', 'slow', '[1,0]');"
+    "CREATE TABLE note (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2)); INSERT INTO note VALUES (1, 'slow', 'slow', '[1,0]');"
     "ALTER TABLE note OWNER TO harca_owner; SET ROLE harca_owner; SELECT harca.register_search_target('note', 'note', vector_weight => 0.375)",
     DB,
 )

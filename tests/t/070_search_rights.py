@@ -74,7 +74,7 @@ is_(
 )
 server.psql(f"CREATE SCHEMA closed AUTHORIZATION {OWNER}", DB)
 as_owner(
-    f"CREATE TABLE closed.note (LIKE note); GRANT SELECT ON closed.note TO {READER}; SELECT harca.register_search_target('closed', 'closed.note')"
+    f"CREATE TABLE closed.note (LIKE note INCLUDING INDEXES); GRANT SELECT ON closed.note TO {READER}; SELECT harca.register_search_target('closed', 'closed.note')"
 )
 is_(state("SELECT * FROM hybrid_search('closed', 'harbour')"), "42501", "a schema that the caller may not use")
 
@@ -103,7 +103,7 @@ for attempt in (
 ):
     is_(server.psql(attempt, DB, READER), "", f"another's {attempt.split(' SET')[0]} finds nothing")
 is_(state("INSERT INTO harca.search_profile VALUES ('note', 'extra', 1)"), "42501", "nor add a weight")
-is_(state("INSERT INTO harca.search_target SELECT 'other', relation, id_column, text_column, tsvector_column, embedding_column, config, query_config, distance, vector_weight FROM harca.search_target LIMIT 1"), "42501", "nor write the registration by hand")  # fmt: skip
+is_(state("INSERT INTO harca.search_target SELECT 'other', relation, id_columns, text_column, tsvector_column, embedding_column, config, query_config, distance, vector_weight FROM harca.search_target LIMIT 1"), "42501", "nor write the registration by hand")  # fmt: skip
 is_(
     server.psql("SELECT * FROM harca.search_target ORDER BY name; SELECT * FROM harca.search_profile ORDER BY 1, 2", DB),
     before,

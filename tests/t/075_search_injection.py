@@ -125,12 +125,12 @@ server.psql(
     CREATE TYPE trap AS (n integer);
     CREATE FUNCTION trap_text(trap) RETURNS text LANGUAGE sql AS 'SELECT public.grab()';
     CREATE CAST (trap AS text) WITH FUNCTION trap_text(trap);
-    CREATE TABLE bait (id trap, content text, tsv tsvector, embedding vector(2));
+    CREATE TABLE bait (id trap PRIMARY KEY, content text, tsv tsvector, embedding vector(2));
     INSERT INTO bait VALUES (ROW(1), 'harbour', 'harbour', '[1,0]');
     SELECT harca.register_search_target('bait', 'bait');
     CREATE VIEW bait_view AS SELECT grab() AS id, content, tsv, embedding FROM bait;
     INSERT INTO harca.search_target
-    SELECT 'bait_view', 'bait_view', id_column, text_column, tsvector_column, embedding_column, config, query_config, distance, vector_weight
+    SELECT 'bait_view', 'bait_view', id_columns, text_column, tsvector_column, embedding_column, config, query_config, distance, vector_weight
     FROM harca.search_target WHERE name = 'bait'
     """,
     DB, OTHER,
@@ -148,7 +148,7 @@ odd = """it's a "test"; DROP TABLE note; --"""
 quoted = odd.replace("'", "''")
 table = '"' + odd.replace('"', '""')[:50] + '"'
 as_owner(
-    f"""CREATE TABLE {table} ("my id" integer, "the ""text" text, "select" tsvector, "vec'tor" vector(2), "fil'ter "" \\x" text);
+    f"""CREATE TABLE {table} ("my id" integer PRIMARY KEY, "the ""text" text, "select" tsvector, "vec'tor" vector(2), "fil'ter "" \\x" text);
     INSERT INTO {table} SELECT id, content, tsv, embedding, '{quoted}' FROM note;
     SELECT harca.register_search_target('{quoted}', '{table.replace("'", "''")}', 'my id', 'the "text', 'select', 'vec''tor')"""
 )

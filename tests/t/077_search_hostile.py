@@ -133,7 +133,7 @@ as_owner(
     CREATE TYPE pair AS (x integer, y integer);
     CREATE TABLE kind (place integer, name text, by_text boolean);
     INSERT INTO kind VALUES {", ".join(f"({i}, '{name}', {by_text})" for i, (name, _, _, by_text) in enumerate(columns))};
-    CREATE TABLE typed (id integer, content text, tsv tsvector, embedding vector(2), {", ".join(f"{c[0]} {c[1]}" for c in columns)});
+    CREATE TABLE typed (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2), {", ".join(f"{c[0]} {c[1]}" for c in columns)});
     INSERT INTO typed VALUES (1, 'x', 'x', '[1,0]', {quoted[0]}), (2, 'x', 'x', '[1,0]', {quoted[1]});
     INSERT INTO typed VALUES (3, 'x', 'x', '[1,0]');
     SELECT harca.register_search_target('typed', 'typed')
@@ -146,6 +146,7 @@ as_owner(
     CREATE TABLE note AS
     SELECT v.i / 10 AS id, q.string AS content, v.string AS tenant, to_tsvector('harca', q.string) AS tsv, ARRAY[1, v.i]::vector(2) AS embedding
     FROM hostile AS v JOIN hostile AS q ON q.place = 'query' AND q.i = v.i WHERE v.place = 'value' AND v.i % 10 = 0;
+    ALTER TABLE note ADD PRIMARY KEY (id);
     SELECT harca.register_search_target('note', 'note'), harca.register_search_target('plain', 'note', config => 'simple');
     CREATE FUNCTION is_name(string text) RETURNS boolean LANGUAGE sql AS $$SELECT octet_length(string) BETWEEN 1 AND 63$$;
     DO $$

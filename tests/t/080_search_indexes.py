@@ -88,13 +88,16 @@ is_(found, "100", "the vector leg finds what a plain index scan finds")
 
 # Other kinds of tables, types and distances; each finds the row by word and by vector, and says so in its plan.
 sql(
-    "CREATE TABLE small AS SELECT id, content, tsv, embedding FROM memory WHERE id <= 2000 AND id % 2 = 1; CREATE TABLE parted (LIKE small) PARTITION BY RANGE (id)"
+    "CREATE TABLE small AS SELECT id, content, tsv, embedding FROM memory WHERE id <= 2000 AND id % 2 = 1; ALTER TABLE small ADD PRIMARY KEY (id); CREATE TABLE parted (LIKE small INCLUDING INDEXES) PARTITION BY RANGE (id)"
 )
 sql(
     "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (1) TO (1000); CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (1000) TO (5000); INSERT INTO parted SELECT * FROM small"
 )
 sql(
     "CREATE MATERIALIZED VIEW view AS SELECT * FROM small; CREATE TABLE half AS SELECT id, content, tsv, embedding::halfvec(64) FROM small; CREATE TABLE flat AS TABLE small; CREATE TABLE inner_p AS TABLE small; CREATE TABLE files AS TABLE small"
+)
+sql(
+    "CREATE UNIQUE INDEX ON view (id); ALTER TABLE half ADD PRIMARY KEY (id); ALTER TABLE flat ADD PRIMARY KEY (id); ALTER TABLE inner_p ADD PRIMARY KEY (id); ALTER TABLE files ADD PRIMARY KEY (id)"
 )
 for table, method, ops, distance in (
     ("parted", "hnsw", "vector_cosine_ops", "cosine"), ("view", "hnsw", "vector_cosine_ops", "cosine"), ("half", "hnsw", "halfvec_cosine_ops", "cosine"),

@@ -49,7 +49,7 @@ session.psql("DROP INDEX memory_words; DROP INDEX memory_near")
 is_(session.psql(SEARCH), first, "without its indexes: the same rows")
 session.psql("ALTER TABLE memory ADD note text")
 is_(session.psql(SEARCH), first, "with another column: the same rows")
-session.psql("ALTER TABLE memory RENAME COLUMN id TO number; UPDATE harca.search_target SET id_column = 'number'")
+session.psql("ALTER TABLE memory RENAME COLUMN id TO number; UPDATE harca.search_target SET id_columns = '{number}'")
 is_(session.psql(SEARCH), first, "under another name of the key: the same rows")
 session.psql("CREATE SCHEMA other; ALTER TABLE memory SET SCHEMA other")
 is_(session.psql(SEARCH), first, "in another schema: the same rows")
@@ -126,7 +126,7 @@ session.psql("RESET ROLE; ALTER TABLE memory DISABLE ROW LEVEL SECURITY")
 server.psql(
     """CREATE FUNCTION found(text) RETURNS boolean LANGUAGE sql STABLE
     AS $$SELECT count(*) > 0 FROM hybrid_search('memory', $1, NULL, 1)$$;
-    CREATE TABLE inner_search (id integer, content text, embedding vector(2), tsv tsvector);
+    CREATE TABLE inner_search (id integer PRIMARY KEY, content text, embedding vector(2), tsv tsvector);
     INSERT INTO inner_search SELECT i, 'word', '[1, 0]', 'word' FROM generate_series(1, 3) AS i;
     CREATE POLICY inside ON inner_search FOR SELECT USING (found('report ' || id)); ALTER TABLE inner_search ENABLE ROW LEVEL SECURITY;
     ALTER TABLE inner_search FORCE ROW LEVEL SECURITY; CREATE ROLE harca_session_owner; GRANT ALL ON SCHEMA public TO harca_session_owner;

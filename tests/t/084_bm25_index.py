@@ -123,6 +123,7 @@ for table in ("TABLE", "UNLOGGED TABLE"):
         f"""
         DROP TABLE IF EXISTS growing;
         CREATE {table} growing AS SELECT id, content, tsv, embedding FROM memory WHERE id <= 3000;
+        ALTER TABLE growing ADD PRIMARY KEY (id);
         CREATE INDEX ON growing USING bm25 (content) WITH (text_config = 'public.harca');
         ANALYZE growing;
         SELECT harca.register_search_target('growing', 'growing', replace => true);
@@ -184,7 +185,7 @@ for name, condition, filter_ in (
     expected = plain("team report login", where=condition)
     same(found, expected, f"a filter that {name} passes")
     is_(len(found), len(expected), "gives all that pass")
-sql("CREATE TABLE few AS SELECT id, content, to_tsvector('harca', content) AS tsv, embedding FROM memory WHERE id % 1000 = 7; ANALYZE few")
+sql("CREATE TABLE few AS SELECT id, content, to_tsvector('harca', content) AS tsv, embedding FROM memory WHERE id % 1000 = 7; ALTER TABLE few ADD PRIMARY KEY (id); ANALYZE few")
 sql("CREATE INDEX few_best ON few USING bm25 (content) WITH (text_config = 'public.harca'); SELECT harca.register_search_target('few', 'few')")
 is_(indexes("gadget", target="few"), ["few_best"], "a table of five rows: the index as well")
 is_(len(search("gadget", target="few")), 5, "with its rows")
@@ -197,6 +198,7 @@ sql(
     CREATE UNLOGGED TABLE crowd AS
     SELECT i AS id, 'crowd' AS content, 'crowd'::tsvector AS tsv, NULL::vector(3) AS embedding, i AS place
     FROM generate_series(1, 105000) AS i;
+    ALTER TABLE crowd ADD PRIMARY KEY (id);
     CREATE INDEX ON crowd USING bm25 (content) WITH (text_config = 'public.harca');
     ANALYZE crowd;
     SELECT harca.register_search_target('crowd', 'crowd');
@@ -286,7 +288,7 @@ session.close()
 # An access method of somebody else's with that name would be another extension's; a partitioned table has none of its own.
 sql(
     """
-    CREATE TABLE parted (LIKE memory) PARTITION BY RANGE (id);
+    CREATE TABLE parted (LIKE memory, PRIMARY KEY (id)) PARTITION BY RANGE (id);
     CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (3000);
     CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (3000) TO (20000);
     INSERT INTO parted SELECT * FROM memory;

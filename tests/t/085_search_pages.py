@@ -20,6 +20,7 @@ server.psql(
     FROM (SELECT i, format('the report of the team about t%s and p%s', i % 250, i % 100) AS content,
                  (SELECT array_agg(random() - 0.5) FROM generate_series(1, 16) AS d WHERE i > 0)::vector(16) AS embedding
           FROM generate_series(1, 5000) AS i) AS rows;
+    ALTER TABLE memory ADD PRIMARY KEY (id);
     CREATE INDEX ON memory USING gin (tsv);
     CREATE INDEX ON memory USING hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 32);
     ANALYZE memory;
@@ -67,7 +68,7 @@ is_(sql("SELECT count(*) FROM hybrid_search('memory', 't77', NULL, 10, 20)"), "0
 # Ties: equal rows stand in the order of their ids, with whatever plan.
 sql(
     """
-    CREATE TABLE tie (id integer, content text, tsv tsvector, embedding vector(2));
+    CREATE TABLE tie (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2));
     INSERT INTO tie SELECT i, 'equal', to_tsvector('harca', 'equal'), '[1,1]' FROM generate_series(1, 90) AS i ORDER BY i * 7 % 91;
     CREATE INDEX ON tie USING hnsw (embedding vector_cosine_ops);
     CREATE INDEX ON tie USING gin (tsv);

@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from harness import Server, done, is_, skip  # noqa: E402
+from harness import Server, done, is_, like, skip  # noqa: E402
 
 server = Server.attach()
 DB, RESTORED, DUMPER = "harca_dump", "harca_restored", "harca_dumper"
@@ -65,12 +65,43 @@ else:
             server.as_server("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", RESTORED, "-f", file)
         is_(server.psql(LISTED, RESTORED), before, f"dump as {format_}: targets, weights, statistics and feedback are kept")
         is_((server.psql(SEARCH, RESTORED), server.psql(ONE, RESTORED)), (search, one), f"dump as {format_}: and searched")
+    # A table that the dump does not have loses its own registration, and no other.
+    server.psql(
+        """
+        CREATE SCHEMA "of others"; CREATE TABLE "of others"."the note" (LIKE memory INCLUDING INDEXES);
+        INSERT INTO "of others"."the note" TABLE memory;
+        SELECT harca.register_search_target('note', '"of others"."the note"');
+        INSERT INTO harca.search_feedback VALUES ('note', 'harbour', '[1,0]', '1', 2, 'somebody', '2026-01-01');
+        INSERT INTO harca.search_tuning VALUES ('note', '2026-01-02', 12, 0.5, 0.6, '{"k1": 1}')
+        """,
+        DB,
+    )
+    for format_ in ("custom", "plain", "plain as INSERTs"):
+        file = server.folder / "dump"
+        inserts = ["--inserts"] if "INSERT" in format_ else []
+        server.as_server("pg_dump", "-F", format_[0], "-f", file, *inserts, "-T", '"of others"."the note"', DB)
+        server.psql(f"DROP DATABASE IF EXISTS {RESTORED} WITH (FORCE)")
+        server.psql(f"CREATE DATABASE {RESTORED} TEMPLATE template0")
+        if format_ == "custom":
+            # It shows warnings where it is to say all.
+            result = server.as_server("pg_restore", "-v", "-e", "-d", RESTORED, file)
+        else:
+            result = server.as_server("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", RESTORED, "-f", file)
+        like(result.out, 'WARNING:  search target "note" is left out', f"dump as {format_} without one table: a warning")
+        is_(server.psql(LISTED, RESTORED), before, f"dump as {format_} without one table: the rest is there")
+        is_(server.psql(SEARCH, RESTORED), search, f"dump as {format_} without one table: and searched")
+    is_(
+        server.sqlstate("INSERT INTO harca.search_profile VALUES ('note', 'keyword', 0.5)", RESTORED),
+        "23503",
+        "outside of a restore, nothing is left out in silence",
+    )
+    server.psql("SELECT harca.drop_search_target('note'); DROP SCHEMA \"of others\" CASCADE", DB)
     # An ordinary role dumps, as on servers that give nobody superuser rights: pg_dump refuses tables with row-level security.
     server.psql(f"DROP ROLE IF EXISTS {DUMPER}; CREATE ROLE {DUMPER} LOGIN IN ROLE pg_read_all_data")
     result = server.as_server("pg_dump", "-U", DUMPER, "-f", server.folder / "dump", DB, check=False)
     is_((result.rc, result.out), (0, ""), "a role that may read everything dumps the database")
     dumped = (server.folder / "dump").read_text(encoding="utf-8")
-    is_(dumped.count("memory\tpublic.memory\tid\tcontent"), 1, "with the registration in it")
+    is_(dumped.count("memory\tpublic.memory\t{id}\tcontent"), 1, "with the registration in it")
     (server.folder / "dump").unlink()
     server.psql(f"DROP ROLE {DUMPER}")
 server.psql(f"DROP DATABASE IF EXISTS {RESTORED} WITH (FORCE)")

@@ -246,7 +246,7 @@ impl Asked<'_> {
             .map(|n| format!(", t.{document} OPERATOR(pg_catalog.@@) ($4)[{n}]"))
             .collect();
         let embedding = if self.with_embedding { format!(", t.{embedding}") } else { String::new() };
-        format!("SELECT t.{id}, {score}{phrases}{embedding}{}", self.scope.boost_columns())
+        format!("SELECT {id}, {score}{phrases}{embedding}{}", self.scope.boost_columns())
     }
 
     /// What the phrases that a row has add to its score.

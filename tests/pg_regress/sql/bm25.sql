@@ -161,11 +161,12 @@ SELECT harca.drop_search_target('report');
 SELECT count(*) FROM harca.search_statistics;
 
 -- partitions and materialized views
-CREATE TABLE log (id integer, content text, tsv tsvector, embedding vector(2)) PARTITION BY RANGE (id);
+CREATE TABLE log (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2)) PARTITION BY RANGE (id);
 CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (0) TO (100);
 CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM (100) TO (200);
 INSERT INTO log SELECT i, 'entry', to_tsvector('harca', 'entry ' || i), '[1, 0]' FROM generate_series(0, 199) AS i;
 CREATE MATERIALIZED VIEW shown AS SELECT * FROM log WHERE id < 150;
+CREATE UNIQUE INDEX ON shown (id);
 SELECT harca.register_search_target('log', 'log'), harca.register_search_target('shown', 'shown');
 SELECT target, documents, average_length, changed_rows, state FROM harca.stat_search_target ORDER BY 1;
 SELECT target, lexeme, documents FROM harca.common_term ORDER BY 1;

@@ -45,7 +45,7 @@ SELECT unnest(extconfig)::regclass AS dumped FROM pg_extension WHERE extname = '
 DROP EXTENSION pg_harca;
 CREATE SCHEMA "Odd Schema";
 CREATE EXTENSION pg_harca SCHEMA "Odd Schema";
-CREATE TABLE note (id integer, content text, tsv tsvector, embedding vector(2));
+CREATE TABLE note (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2));
 INSERT INTO note SELECT 1, '東京の天気', to_tsvector('"Odd Schema".harca', '東京の天気'), '[1, 0]';
 SELECT harca.register_search_target('note', 'note');
 SELECT id, keyword_rank, vector_rank FROM "Odd Schema".hybrid_search('note', '東京 天気', '[1, 0]');

@@ -114,7 +114,7 @@ SELECT harca.drop_search_target('memory');
 -- types that are not PostgreSQL's own: text forms are compared, and no function of their owner runs
 CREATE TYPE mood AS ENUM ('calm', 'cross');
 CREATE DOMAIN short_text AS text CHECK (length(VALUE) < 8);
-CREATE TABLE entry (id uuid, content text, mood mood, label short_text, tsv tsvector, embedding halfvec(2));
+CREATE TABLE entry (id uuid PRIMARY KEY, content text, mood mood, label short_text, tsv tsvector, embedding halfvec(2));
 INSERT INTO entry VALUES
     ('00000000-0000-0000-0000-00000000000a', 'harbour', 'calm', 'one', to_tsvector('harca', 'harbour'), '[1, 0]'),
     ('00000000-0000-0000-0000-00000000000b', 'harbour', 'cross', 'two', to_tsvector('harca', 'harbour'), '[0, 1]');
@@ -127,11 +127,11 @@ SELECT error_of($$SELECT * FROM hybrid_search('entry', 'harbour', '[1, 0]', filt
 SELECT harca.drop_search_target('entry');
 CREATE SCHEMA trap;
 CREATE TYPE trap.vector AS (x real);
-CREATE TABLE trap.bait (id integer, content text, tsv tsvector, embedding trap.vector);
+CREATE TABLE trap.bait (id integer PRIMARY KEY, content text, tsv tsvector, embedding trap.vector);
 CREATE VIEW trap.view AS SELECT id, content, tsv, '[1, 0]'::vector(2) AS embedding FROM trap.bait;
 SELECT error_of($$SELECT harca.register_search_target('bait', 'trap.bait')$$);
 SELECT error_of($$SELECT harca.register_search_target('bait', 'trap.view')$$);
-INSERT INTO harca.search_target VALUES ('bait', 'trap.view', 'id', 'content', 'tsv', 'embedding', 'simple', 'simple', 'l2', 0.5);
+INSERT INTO harca.search_target VALUES ('bait', 'trap.view', '{id}', 'content', 'tsv', 'embedding', 'simple', 'simple', 'l2', 0.5);
 SELECT error_of($$SELECT * FROM hybrid_search('bait', 'x')$$);
 SELECT harca.drop_search_target('bait');
 DROP VIEW trap.view;
@@ -155,7 +155,7 @@ DROP TABLE domained;
 DROP DOMAIN meaning, some_words, words;
 
 -- a temporary table would leave its registration behind
-CREATE TEMPORARY TABLE passing (id integer, content text, tsv tsvector, embedding vector(2));
+CREATE TEMPORARY TABLE passing (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2));
 SELECT error_of($$SELECT harca.register_search_target('passing', 'passing')$$);
 DROP TABLE passing;
 

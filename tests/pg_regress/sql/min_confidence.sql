@@ -51,7 +51,7 @@ RESET pg_harca.enabled;
 RESET pg_harca.min_confidence;
 
 -- a search says unknown, and weighs the legs by the probabilities as before
-CREATE TABLE note (id integer, content text, tsv tsvector, embedding vector(2));
+CREATE TABLE note (id integer PRIMARY KEY, content text, tsv tsvector, embedding vector(2));
 INSERT INTO note VALUES (1, 'faster', to_tsvector('harca', 'faster'), '[1, 0]');
 SELECT harca.register_search_target('note', 'note');
 UPDATE harca.search_profile SET vector_weight = CASE query_type WHEN 'semantic' THEN 0.7 ELSE 0 END

@@ -39,7 +39,7 @@ SELECT harca.drop_search_target('items');
 UPDATE harca.search_profile SET vector_weight = 0 WHERE target = 'items';
 SELECT error_of($$INSERT INTO harca.search_profile VALUES ('items', 'other', 0.5)$$);
 SELECT error_of($$INSERT INTO harca.search_target
-    VALUES ('mine', 'shop.item', 'item_id', 'body', 'words', 'meaning', 'simple', 'simple', 'l2', 0.5)$$);
+    VALUES ('mine', 'shop.item', '{item_id}', 'body', 'words', 'meaning', 'simple', 'simple', 'l2', 0.5)$$);
 SET ROLE regress_harca_owner;
 UPDATE harca.search_profile SET vector_weight = 0.25 WHERE target = 'items' AND query_type = 'keyword';
 SELECT query_type, vector_weight FROM harca.search_profile WHERE target = 'items' ORDER BY 1;

@@ -100,8 +100,16 @@ DROP TABLE note;
 SELECT count(*) FROM harca.search_target WHERE name = 'note';
 
 -- no text is too long
-CREATE TABLE long (id integer PRIMARY KEY, content text, tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED);
+CREATE TABLE long (id integer PRIMARY KEY, content text, tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED, embedding vector(2));
 INSERT INTO long (id, content)
 SELECT 1, string_agg(chr(19968 + ('x' || left(md5(i::text), 7))::bit(28)::integer % 20000), '' ORDER BY i) FROM generate_series(1, 200000) AS i;
-SELECT length(content) AS characters, length(tsv) > 90000 AS most, tsv @@ to_tsquery('harca', left(content, 2)) AS found FROM long;
+SELECT length(content) AS characters, length(tsv) > 90000 AS most, tsv @@ to_tsquery('harca', left(content, 2)) AS found,
+       tsv @@ '''*cut''' AS cut, ts_headline('harca', content, to_tsquery('harca', left(content, 2)), 'MaxWords=4, MinWords=1')
+                                 LIKE format('<b>%s</b>%%', left(content, 2)) AS headline
+FROM long;
+INSERT INTO long (id, content) VALUES (2, 'short *cut');
+SELECT harca.register_search_target('long', 'long');
+SELECT documents, documents_cut FROM harca.stat_search_target WHERE target = 'long';
+SELECT hybrid_search_explain('long', 'short') -> 'documents_cut' AS documents_cut, w AS warning
+FROM jsonb_array_elements_text(hybrid_search_explain('long', 'short') -> 'warnings') AS w WHERE w LIKE '%tsvector%';
 DROP TABLE long;

@@ -30,7 +30,7 @@ SELECT to_tsvector('harca', '数据库索引') @@ to_tsquery('harca', '索引') 
 
 -- a search in Japanese from end to end needs nothing but the two extensions: no dictionary, no other parser
 SELECT extname FROM pg_extension ORDER BY extname;
-CREATE TABLE memory (id integer, content text, tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED, embedding vector(2));
+CREATE TABLE memory (id integer PRIMARY KEY, content text, tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED, embedding vector(2));
 INSERT INTO memory (id, content, embedding) VALUES
     (1, '全文検索の設定を見直し、日本語の辞書なしで動くようにした', '[1, 0]'),
     (2, '検索が遅い原因は索引の欠如だった', '[0.8, 0.2]'),

@@ -22,7 +22,7 @@ mod script;
 mod words;
 
 pub use fold::{Folded, Traced, fold, fold_repetitions};
-pub use room::{FITS, Room};
+pub use room::{CUT, FITS, Room};
 use script::{is_code_sign, is_han, is_hiragana, is_unspaced, is_word};
 
 /// How text is cut, as a number that changes whenever it is cut in another way: a stored `tsvector` of another version has

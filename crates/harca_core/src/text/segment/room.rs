@@ -14,11 +14,14 @@ const MOST_POSITIONS: usize = 1 << 14;
 /// Bytes of a position, and of the number of positions of a lexeme.
 const POSITION: usize = 2;
 
+/// The unit that a text ends with of which units were left out; it has no place in the text, and no text has it.
+pub const CUT: &str = "*cut";
+
 /// Bytes of a text whose units always fit, however few of them come twice.
 pub const FITS: usize = 1 << 16;
 
 /// Which units of a long text are given: all, until they fill a `tsvector`; from then on those that were there before, which
-/// count once more. So a text of any length is stored, and found by its beginning.
+/// count once more. So a text of any length is stored, and found by its beginning. [`CUT`] tells it from others.
 #[derive(Debug, Default)]
 pub struct Room {
     units: HashSet<u64>,
