@@ -160,9 +160,9 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     least_queries constant integer := 10;
-    searched constant harca.search_target := harca.search_target_row(target);
+    searched harca.search_target := harca.search_target_row(target);
     missing text;
-    profile constant jsonb := (
+    profile jsonb := (
         SELECT jsonb_object_agg(p.query_type, p.vector_weight) FROM harca.search_profile p WHERE p.target = target);
     k1_grid double precision[] := ARRAY[searched.k1];
     b_grid double precision[] := ARRAY[searched.b];
@@ -211,6 +211,10 @@ BEGIN
     b := b_grid[(tuned.setting - 1) % cardinality(b_grid) + 1];
     applied := apply AND ndcg_after > ndcg_before;
     IF applied THEN
+        -- What another session has set since is what is changed now.
+        PERFORM FROM harca.search_target t WHERE t.name = target FOR NO KEY UPDATE;
+        searched := harca.search_target_row(target);
+        profile := (SELECT jsonb_object_agg(p.query_type, p.vector_weight) FROM harca.search_profile p WHERE p.target = target);
         INSERT INTO harca.search_tuning (target, queries, ndcg_before, ndcg_after, former)
         VALUES (target, queries, ndcg_before, ndcg_after,
                 jsonb_build_object('vector_weight', searched.vector_weight, 'k1', searched.k1, 'b', searched.b,
@@ -241,6 +245,8 @@ DECLARE
     tuning harca.search_tuning;
 BEGIN
     PERFORM harca.check_owner(searched.relation, 'call harca.undo_tuning');
+    -- Of two at once, the second takes back what the first has left.
+    PERFORM FROM harca.search_target t WHERE t.name = target FOR NO KEY UPDATE;
     SELECT t.* INTO tuning FROM harca.search_tuning t WHERE t.target = target ORDER BY t.tuned_at DESC LIMIT 1;
     IF NOT FOUND THEN
         RETURN false;

@@ -131,7 +131,8 @@ class Search:
         self.limit, self.offset = pick.choice([None, 1, 3, 10, 25]), pick.choice([0, 0, 0, 2, 10])
         self.candidates = pick.choice([1000, 1000, 40]) if table.vector == "vector" else 1000
         self.weight = pick.randint(4, 15) / 16
-        self.k1, self.b = (pick.choice([0, 0.5, 2]), pick.choice([0, 1])) if pick.random() < 0.2 else (table.k1, table.b)
+        others = [(0, 0), (0, 1), (0.5, 0), (2, 0.75), (1.2, 0.3)]
+        self.k1, self.b = pick.choice(others) if pick.random() < 0.2 else (table.k1, table.b)
         self.boost = pick.random() < 0.2
         self.filter, self.condition = pick.choice([
             (None, "true"), (None, "true"), (None, "true"),
@@ -154,12 +155,13 @@ class Search:
             options["boosts"] = {"size": {"weight": 0.5, "max": 4}}
         return options
 
-    def call(self):
-        """The search."""
+    def call(self, whole=False):
+        """The search, or that of all rows."""
         embedding = "NULL" if self.embedding is None else literal(self.embedding)
-        limit = "NULL" if self.limit is None else self.limit
+        limit = "NULL" if whole or self.limit is None else self.limit
+        offset = 0 if whole else self.offset
         filter_ = "NULL" if self.filter is None else literal(json.dumps(self.filter))
-        return f"hybrid_search('document', {literal(self.query)}, {embedding}, {limit}, {self.offset}, {filter_}, {literal(json.dumps(self.options()))})"
+        return f"hybrid_search('document', {literal(self.query)}, {embedding}, {limit}, {offset}, {filter_}, {literal(json.dumps(self.options()))})"
 
     def page(self):
         """The rows that hybrid_search gives: id, score, and the scores of both legs."""
@@ -186,8 +188,8 @@ class Search:
             ),
             "max": ("CASE WHEN high > 0 THEN greatest(0, s / high) ELSE 0 END",) * 2,
             "minmax": ("CASE WHEN high > low THEN (s - low) / (high - low) ELSE 1 END",) * 2,
-            "zscore": ("CASE WHEN spread > 0 THEN (s - low) / spread ELSE 1 END",) * 2,
-            "sigmoid": ("CASE WHEN spread > 0 THEN 1 / (1 + exp((mean - s) / spread)) ELSE 0.5 END",) * 2,
+            "zscore": ("CASE WHEN high > low THEN (s - low) / spread ELSE 1 END",) * 2,
+            "sigmoid": ("CASE WHEN high > low THEN 1 / (1 + exp((mean - s) / spread)) ELSE 0.5 END",) * 2,
             "rrf": ("1.0::float8 / (60 + r)",) * 2,
         }[method]
         # Words of rows that the vector leg alone has, and how far those are that the keyword leg alone has.
@@ -229,7 +231,9 @@ class Search:
                      FROM plain_lexeme AS l JOIN term USING (lexeme) JOIN length USING (id), plain_total AS t GROUP BY l.id),
             x AS MATERIALIZED (
                 SELECT d.id, {similarity} AS similarity, {factor} AS factor,
-                       CASE WHEN word.id IS NOT NULL OR p.weight IS NOT NULL THEN coalesce(word.score, 0) + coalesce(p.weight, 0) END AS words,
+                       -- Sums that are equal but for the order of their terms are.
+                       CASE WHEN word.id IS NOT NULL OR p.weight IS NOT NULL
+                            THEN round((coalesce(word.score, 0) + coalesce(p.weight, 0))::numeric, 9)::float8 END AS words,
                        p.found IS NOT DISTINCT FROM (SELECT count(*) FROM phrase) AS has_phrases
                 FROM plain_document AS d LEFT JOIN word USING (id),
                      LATERAL (SELECT sum(weight) AS weight, count(*) AS found FROM phrase WHERE d.tsv @@ phrase.phrase) AS p
@@ -260,6 +264,12 @@ def near(a, b):
         return a is b
     a, b = float(a), float(b)
     return abs(a - b) <= TOLERANCE * max(1.0, abs(a), abs(b))
+
+
+def ranked_by_rounding(search, connection):
+    """Whether ranks hang on the last digit of a sum: two rows have scores by words that are next to equal."""
+    scores = sorted(float(score) for (score,) in connection.query(f"SELECT keyword_score FROM {search.call(whole=True)}") if score)
+    return search.fusion == "rrf" and any(0 < b - a < 1e-9 for a, b in zip(scores, scores[1:]))
 
 
 def wrong(search, page, plain):
@@ -312,7 +322,9 @@ with Connection(server, DB) as connection:
                 ties += 1
                 continue
             problem = wrong(search, page, plain)
-            if problem:
+            if problem and ranked_by_rounding(search, connection):
+                ties += 1
+            elif problem:
                 failures.append(f"search {number}: {problem}\n{search.call()}\n{search.plain() if len(failures) < 1 else ''}")
         is_(failures[:3], [], f"table {seed}: {table.rows} rows, {table.config}, {table.distance}")
 ok(found > cases, f"{cases:,} searches have found {found:,} rows")

@@ -263,7 +263,8 @@ fn scaled<Id>(leg: &[(Id, f64)], scale: Scale) -> Vec<f64> {
     let (low, high) = (lowest(leg), highest(leg));
     let count = finite().count() as f64;
     let mean = finite().sum::<f64>() / count;
-    let deviation = (finite().map(|s| (s - mean).powi(2)).sum::<f64>() / count).sqrt();
+    // The mean of equal scores may be off in its last digit.
+    let deviation = if high > low { (finite().map(|s| (s - mean).powi(2)).sum::<f64>() / count).sqrt() } else { 0.0 };
     let above_low = |score: f64, unit: f64| if unit > 0.0 { (score - low) / unit } else { 1.0 };
     let value = |score: f64| match scale {
         Scale::Maximum | Scale::Bound(_) | Scale::Found { .. } => share(score, whole(scale, high)),
@@ -460,6 +461,9 @@ mod tests {
                 assert!(found[0] == found[1] && (0.0..=1.0).contains(&found[0]), "{scale:?}: {found:?}");
             }
         }
+        // The mean of three tenths is not a tenth.
+        let leg = [1, 2, 3].map(|id| (id, 0.1));
+        assert_eq!((scaled(&leg, Scale::Sigmoid), scaled(&leg, Scale::ZScore)), (vec![0.5; 3], vec![1.0; 3]));
     }
 
     #[test]
