@@ -267,9 +267,9 @@ def near(a, b):
 
 
 def ranked_by_rounding(search, connection):
-    """Whether ranks hang on the last digit of a sum: two rows have scores by words that are next to equal."""
+    """Whether ranks hang on the last digit of a sum, of weights of four bytes: two rows have scores that are next to equal."""
     scores = sorted(float(score) for (score,) in connection.query(f"SELECT keyword_score FROM {search.call(whole=True)}") if score)
-    return search.fusion == "rrf" and any(0 < b - a < 1e-9 for a, b in zip(scores, scores[1:]))
+    return search.fusion == "rrf" and any(0 < b - a < 1e-6 * b for a, b in zip(scores, scores[1:]))
 
 
 def wrong(search, page, plain):
