@@ -9,6 +9,12 @@ FROM (VALUES
     ('???')
 ) AS q (query);
 
+-- programming languages of a letter and signs are names, other letters nothing to search for
+SELECT string_agg(query, ' ') FILTER (WHERE query_type(query) = 'keyword') AS keyword,
+       string_agg(query, ' ') FILTER (WHERE query_type(query) = 'unknown') AS unknown,
+       (SELECT count(*) FROM classify_queries(array_agg(query)) AS c WHERE c.query_type = 'keyword') AS in_a_batch
+FROM unnest('{C,R,c,r,C++,C#,F#,Ｃ＋＋,.NET,x,C+,x#,+}'::text[]) AS q (query);
+
 -- the columns, their types and what holds for each
 SELECT a.attname, format_type(a.atttypid, a.atttypmod)
 FROM pg_attribute a

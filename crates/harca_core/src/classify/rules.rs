@@ -3,6 +3,8 @@
 //! It is right for most questions and most bare terms, and knows little of what lies between. Its confidence says so:
 //! no answer but `unknown` is given more than 0.7.
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::classify::classification::{Classification, Scores};
 use crate::model::manifest::UNKNOWN;
 use crate::text::language::{self, Language};
@@ -79,7 +81,7 @@ const JA_SENTENCE_ENDS: &[&str] = &[
 const JA_RELATIONS: &[&str] = &["の", "での", "への", "から", "による", "における", "と", "で"];
 
 /// Whether `text` holds anything to search for: two letters or digits, or one character that is a word by itself, as
-/// Han characters are.
+/// Han characters and some programming languages are.
 #[must_use]
 pub fn is_searchable(text: &str) -> bool {
     let mut seen = 0;
@@ -89,7 +91,14 @@ pub fn is_searchable(text: &str) -> bool {
             return true;
         }
     }
-    false
+    seen == 1 && is_programming_language(text)
+}
+
+/// Whether a text of one letter is the name of a programming language: `C`, `R`, `C++`, `F#`.
+fn is_programming_language(text: &str) -> bool {
+    let name: String = text.nfkc().filter(|c| !c.is_whitespace()).take(4).collect();
+    let name = name.trim_end_matches(['?', '!', '.', '。']).to_ascii_lowercase();
+    matches!(name.as_str(), "c" | "r" | "c++" | "g++" | "c#" | "f#" | "j#" | "q#")
 }
 
 /// Classifies by surface signs; never fails, and reads at most the first 512 characters.
@@ -161,11 +170,13 @@ mod tests {
 
     #[test]
     fn nothing_to_search_for_is_unknown() {
-        for text in ["", " \t\n", "?!…", "。。。", "a", "あ", "7", "👍", "\u{3000}", "\u{200b}"] {
+        for text in
+            ["", " \t\n", "?!…", "。。。", "a", "あ", "7", "👍", "\u{3000}", "\u{200b}", "a++", "x#", "C+", "c/"]
+        {
             assert_eq!(label(text), "unknown", "{text:?}");
             assert_eq!(classify(text).confidence, 1.0);
         }
-        for text in ["牛", "C7", "a b", "go"] {
+        for text in ["牛", "C7", "a b", "go", "C", " r ", "C++", "c#", "Ｆ＃", "R?", "C ++", "g++"] {
             assert_ne!(label(text), "unknown", "{text:?}");
         }
     }
