@@ -316,31 +316,23 @@ struct Identifier {
 }
 
 impl Identifier {
-    fn of(relation: Oid, table: &str, columns: &[String]) -> Self {
-        let mut present = String::new();
-        let mut parts = Vec::with_capacity(columns.len());
-        let mut kind = pg_sys::JSONBOID;
-        for name in columns {
-            let (Column { kind: own, not_null, .. }, _) = column(relation, table, name, "id", &[]);
-            let part = format!("t.{}", quote_ident(name));
-            if !not_null {
-                // Not IS NOT NULL, which of a row asks for each of its columns, and for which PostgreSQL might take an index
-                // on them in the place of that on the embedding.
-                present += &format!(" AND ({part} IS NOT DISTINCT FROM NULL) IS FALSE");
-            }
-            // Of a type that somebody has made, jsonb_build_array would run a cast that somebody has written.
-            let built_in = catalog::type_of(catalog::base_type(own)).is_some_and(|kind| kind.built_in);
-            let plain = columns.len() == 1 || built_in;
-            parts.push(if plain { part } else { format!("pg_catalog.format('%s', {part})") });
-            if columns.len() == 1 {
-                kind = own;
-            }
+    fn of(relation: Oid, table: &str, names: &[String]) -> Self {
+        let read = |name: &String| (format!("t.{}", quote_ident(name)), column(relation, table, name, "id", &[]).0);
+        let columns: Vec<(String, Column)> = names.iter().map(read).collect();
+        // Not IS NOT NULL, which of a row asks for each of its columns, and for which PostgreSQL might take an index on them in
+        // the place of that on the embedding.
+        let open = columns.iter().filter(|(_, column)| !column.not_null);
+        let present = open.map(|(part, _)| format!(" AND ({part} IS NOT DISTINCT FROM NULL) IS FALSE")).collect();
+        if let [(part, column)] = columns.as_slice() {
+            return Self { sql: part.clone(), kind: column.kind, present };
         }
-        let sql = match parts.as_slice() {
-            [one] => one.clone(),
-            several => format!("pg_catalog.jsonb_build_array({})", several.join(", ")),
+        // Of a type that somebody has made, jsonb_build_array would run a cast that somebody has written.
+        let built_in = |kind| catalog::type_of(catalog::base_type(kind)).is_some_and(|kind| kind.built_in);
+        let element = |(part, column): &(String, Column)| {
+            if built_in(column.kind) { part.clone() } else { format!("pg_catalog.format('%s', {part})") }
         };
-        Self { sql, kind, present }
+        let elements: Vec<String> = columns.iter().map(element).collect();
+        Self { sql: format!("pg_catalog.jsonb_build_array({})", elements.join(", ")), kind: pg_sys::JSONBOID, present }
     }
 }
 
