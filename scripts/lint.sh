@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting, clippy without warnings for the core and the glue, syntax of the scripts, the layer checks, and the links.
+# Formatting, clippy without warnings for the crates and the glue, syntax of the scripts, the layer checks, and the links.
 source "$(dirname "$0")/base.sh"
 cd "$ROOT"
 
@@ -16,8 +16,8 @@ scripts/check_layers.sh
 scripts/check_links.py
 took
 
-say "clippy on the core (1 minute the first time)"
-cargo clippy --quiet --package harca_core --all-targets -- -D warnings
+say "clippy on the core and the engine (1 minute the first time)"
+cargo clippy --quiet --package harca_core --package harca_engine --all-targets -- -D warnings
 took
 
 environment=$(scripts/cargo_env.sh)

@@ -103,6 +103,11 @@ pub fn report(error: &Error) -> ErrorReport {
             "Run \"make install\" for this server, or set pg_harca.onnxruntime_path to a supported version; then \
              reconnect.",
         ),
+        Error::Protocol(_) => (
+            PgSqlErrorCode::ERRCODE_PROTOCOL_VIOLATION,
+            "engine does not speak as this library does",
+            "Install library and engine together with \"make install\", then restart the server.",
+        ),
         _ => (
             PgSqlErrorCode::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
             "model cannot be run",

@@ -361,13 +361,13 @@ for wording, named in (
 refused(
     "pgrx in the core",
     {CORE + "error.rs": "// pgrx is unknown here\nuse pgrx::pg_sys;\n"},
-    {"harca_core never names pgrx": [f"{CORE}error.rs:2: use pgrx::pg_sys;"]},
+    {"no crate names pgrx": [f"{CORE}error.rs:2: use pgrx::pg_sys;"]},
 )
 refused(
     "ort outside model/session",
     {CORE + "error.rs": "\nuse ort::Error;\n", "src/registry/session.rs": "fn f() { ort::init(); }\n"},
     {
-        "only model/session names ort": [
+        "only model/session, and graph and runtime of the engine, name ort": [
             f"{CORE}error.rs:2: use ort::Error;",
             "src/registry/session.rs:1: fn f() { ort::init(); }",
         ]

@@ -50,6 +50,9 @@ pub enum Error {
         /// The bound, in milliseconds.
         bound_ms: String,
     },
+    /// What came in on a connection between a backend and the engine is not what the protocol allows.
+    #[error("protocol violation: {0}")]
+    Protocol(String),
     /// ONNX Runtime refused the model, or failed while it ran.
     #[error("ONNX Runtime: {0}")]
     Inference(String),

@@ -7,6 +7,7 @@
 //! | [`classify`] | from text to a type with calibrated scores |
 //! | [`cache`] | answers that are kept: by a session, by all together, over a restart |
 //! | [`search`] | ranking, fusion and tuning of a hybrid search |
+//! | [`protocol`] | what a backend and the engine, the process beside the server, say to each other |
 //! | [`watch`] | what is counted and judged while all this runs |
 //! | [`error`] | the one error of the crate |
 //!
@@ -20,6 +21,7 @@ pub mod cache;
 pub mod classify;
 pub mod error;
 pub mod model;
+pub mod protocol;
 pub mod search;
 pub mod text;
 pub mod watch;

@@ -155,20 +155,12 @@ impl Manifest {
         if self.format != FORMAT {
             return fail(format!("format {} is not {FORMAT}", self.format));
         }
-        // Names and labels become SQL text, which holds no zero byte, and keys of tables.
-        let is_name = |s: &str| !s.trim().is_empty() && s.len() <= 63 && !s.contains(char::is_control);
-        for (key, value) in [("name", &self.name), ("version", &self.version)] {
-            if !is_name(value) {
-                return fail(format!("{key} must have 1 to 63 bytes and no control characters"));
-            }
-        }
+        check_names(&self.name, &self.version).or_else(fail)?;
         if !(2..=MAX_LABELS).contains(&self.labels.len()) {
             return fail(format!("{} labels, expected 2 to {MAX_LABELS}", self.labels.len()));
         }
         for (i, label) in self.labels.iter().enumerate() {
-            if !is_name(label) {
-                return fail(format!("label {i} must have 1 to 63 bytes and no control characters"));
-            }
+            check_label(i, label).or_else(fail)?;
             if self.labels[..i].contains(label) {
                 return fail(format!("label \"{label}\" appears twice"));
             }
@@ -185,13 +177,7 @@ impl Manifest {
         if !(temperature.is_finite() && (0.01..=100.0).contains(&temperature)) {
             return fail(format!("temperature {temperature} is not between 0.01 and 100"));
         }
-        // The file is opened beside the manifest: a separator in its name would reach elsewhere.
-        if self.file.is_empty() || self.file.contains(['/', '\\']) || self.file.starts_with('.') {
-            return fail(format!("file \"{}\" is not a plain file name", self.file));
-        }
-        if self.sha256.len() != 64 || !self.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return fail("sha256 is not 64 hexadecimal digits".into());
-        }
+        check_file(&self.file, &self.sha256).or_else(fail)?;
         for golden in &self.golden {
             if golden.label != UNKNOWN && self.label_index(&golden.label).is_none() {
                 return fail(format!("golden query has the label \"{}\" that the model lacks", golden.label));
@@ -199,6 +185,40 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Names and labels become SQL text, which holds no zero byte, and keys of tables.
+fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= 63 && !text.contains(char::is_control)
+}
+
+/// What is wrong with name or version of a model.
+pub(super) fn check_names(name: &str, version: &str) -> std::result::Result<(), String> {
+    match [("name", name), ("version", version)].into_iter().find(|(_, value)| !is_name(value)) {
+        Some((key, _)) => Err(format!("{key} must have 1 to 63 bytes and no control characters")),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the label of this number.
+pub(super) fn check_label(number: usize, label: &str) -> std::result::Result<(), String> {
+    if is_name(label) {
+        Ok(())
+    } else {
+        Err(format!("label {number} must have 1 to 63 bytes and no control characters"))
+    }
+}
+
+/// What is wrong with a file that a manifest names.
+pub(super) fn check_file(file: &str, sha256: &str) -> std::result::Result<(), String> {
+    // The file is opened beside the manifest: a separator in its name would reach elsewhere.
+    if file.is_empty() || file.contains(['/', '\\']) || file.starts_with('.') {
+        return Err(format!("file \"{file}\" is not a plain file name"));
+    }
+    if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err("sha256 is not 64 hexadecimal digits".into());
+    }
+    Ok(())
 }
 
 /// What tells one model from another: the SHA-256 of its manifest, which holds that of the graph, in hexadecimal. Models

@@ -6,6 +6,7 @@
 //! logits mean, [`cache`](crate::cache) and [`watch`](crate::watch), for the bound on labels. Only [`session`] names ort.
 //!
 //! - [`manifest`]: what a model says of itself: inputs, labels, calibration, digest, golden queries.
+//! - [`transformer`]: the same for a model with a tokenizer, which the engine runs.
 //! - [`files`]: a manifest with its graph, from a folder, a registry, the program, or somebody who wants to register it.
 //! - [`graph_check`]: what a foreign graph may hold.
 //! - [`network`]: graphs of `harca_train`, run by this crate. [`session`]: all others, run by ONNX Runtime.
@@ -19,3 +20,4 @@ pub mod graph_check;
 pub mod manifest;
 pub mod network;
 pub mod session;
+pub mod transformer;

@@ -84,6 +84,14 @@ impl Runtime {
     }
 }
 
+/// The version of the ONNX Runtime library at `path`, for a process that may have threads and so takes any.
+///
+/// # Errors
+/// [`Error::Runtime`] when the file is missing, truncated or another library.
+pub fn library_version(path: &Path) -> Result<String> {
+    library::open(path).map(|(version, _library)| version)
+}
+
 /// How many threads this process has, where the system tells (Linux).
 #[must_use]
 pub fn thread_count() -> Option<usize> {

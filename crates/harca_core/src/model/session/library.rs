@@ -18,9 +18,7 @@ const SUPPORTED_MINOR: std::ops::RangeInclusive<u32> = 23..=28;
 
 /// Opens the library at `path` when that is safe, and gives its version.
 pub(super) fn check(path: &Path) -> Result<(String, Library)> {
-    let fail = |reason: String| Error::Runtime { path: path.into(), reason };
-    check_file(path).map_err(fail)?;
-    let (version, library) = read_version(path).map_err(fail)?;
+    let (version, library) = open(path)?;
     let mut parts = version.split('.').map(str::parse::<u32>);
     match (parts.next(), parts.next()) {
         (Some(Ok(1)), Some(Ok(minor))) if SUPPORTED_MINOR.contains(&minor) => Ok((version, library)),
@@ -29,6 +27,13 @@ pub(super) fn check(path: &Path) -> Result<(String, Library)> {
             reason: format!("versions 1.{} to 1.{} are", SUPPORTED_MINOR.start(), SUPPORTED_MINOR.end()),
         }),
     }
+}
+
+/// Opens the library at `path`, whatever its version, which is given with it.
+pub(super) fn open(path: &Path) -> Result<(String, Library)> {
+    let fail = |reason: String| Error::Runtime { path: path.into(), reason };
+    check_file(path).map_err(fail)?;
+    read_version(path).map_err(fail)
 }
 
 /// Refuses a file that `dlopen` would map past its end: the kernel answers such an access with SIGBUS.

@@ -1,0 +1,189 @@
+//! The thread that looks at memory and processors.
+//!
+//! Beyond 85 % of its memory bound the engine lets those models go that nobody has asked for lately, beyond 90 % all that have
+//! nothing to do; beyond the bound itself it ends, and is started anew. When tasks of the machine wait for a processor, it
+//! takes fewer threads and shorter runs, and all of them again when the processors are idle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use harca_core::protocol::digest::Digest;
+use harca_core::protocol::settings::Level;
+
+use super::Engine;
+use super::models::Stage;
+use crate::process::memory;
+use crate::process::processors;
+use crate::schedule::scheduler;
+
+/// Time between two looks.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Looks at the processors that must say the same before the number of threads is changed: to change it loads the models
+/// anew.
+const STEADY: u32 = 50;
+
+/// Microseconds after which nobody has asked for a model lately.
+const LATELY: u64 = 60_000_000;
+
+/// Shares of the memory bound from which models are let go.
+const STEPS: [f64; 2] = [0.85, 0.90];
+
+/// Share of the time in which some task waits for a processor, beyond which they are pressed, and below which idle.
+const PRESSED: f64 = 0.60;
+const IDLE: f64 = 0.20;
+
+/// What the engine has made of memory and processors.
+pub struct Pressure {
+    threads: usize,
+    allowed: usize,
+    changes: u64,
+    let_go: [u64; 2],
+    /// How many looks in a row have said that threads should be fewer (negative) or more.
+    tendency: i32,
+}
+
+impl Pressure {
+    /// All threads, as long as nothing speaks against it.
+    pub fn new(threads: usize) -> Self {
+        Self { threads, allowed: threads, changes: 0, let_go: [0; 2], tendency: 0 }
+    }
+
+    /// Threads that a run has.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// How often that number has changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Models that were let go, by step.
+    pub fn let_go(&self) -> [u64; 2] {
+        self.let_go
+    }
+
+    /// Follows a setting.
+    pub fn allow(&mut self, threads: usize) {
+        if self.allowed != threads {
+            (self.allowed, self.threads) = (threads, threads);
+        }
+    }
+
+    /// The number that is loaded stays.
+    pub fn keep(&mut self, threads: usize) {
+        self.threads = threads;
+    }
+
+    /// Takes note of the share of time in which tasks wait for a processor; whether the number of threads has changed.
+    fn see(&mut self, waiting: f64) -> bool {
+        let direction = if waiting > PRESSED { -1 } else { i32::from(waiting < IDLE) };
+        self.tendency = if direction == 0 || direction.signum() != self.tendency.signum() {
+            direction
+        } else {
+            self.tendency + direction
+        };
+        if self.tendency.unsigned_abs() < STEADY {
+            return false;
+        }
+        self.tendency = 0;
+        let threads = if direction < 0 { self.threads.div_ceil(2) } else { (2 * self.threads).min(self.allowed) };
+        let changed = threads != self.threads;
+        self.threads = threads;
+        self.changes += u64::from(changed);
+        changed
+    }
+}
+
+/// Looks at memory and processors, for ever.
+pub fn run(engine: &Arc<Engine>) {
+    loop {
+        std::thread::sleep(PERIOD);
+        engine.look_at_memory(memory::resident().unwrap_or(0));
+        if let Some(waiting) = processors::waiting() {
+            engine.look_at_processors(waiting);
+        }
+    }
+}
+
+impl Engine {
+    fn look_at_memory(&self, used: u64) {
+        let bound = self.settings().memory;
+        let share = used as f64 / bound.max(1) as f64;
+        if share < STEPS[0] {
+            return;
+        }
+        let step = usize::from(share >= STEPS[1]);
+        let unused_since = self.now().saturating_sub(if step == 0 { LATELY } else { 0 });
+        let freed = self.let_go(step, unused_since);
+        if share > 1.0 && freed == 0 {
+            self.say(Level::Warning, &format!("the engine has {used} bytes of {bound} that it may have, and ends"));
+            std::process::exit(crate::process::OUT_OF_MEMORY);
+        }
+    }
+
+    /// Lets all models go that nobody has asked for since then and that have nothing to do; their number.
+    fn let_go(&self, step: usize, unused_since: u64) -> usize {
+        let mut state = self.state();
+        let unused: Vec<Digest> = state
+            .models
+            .iter()
+            .filter(|(model, entry)| {
+                let busy =
+                    state.is_wanted(**model) || entry.loaded().is_some_and(|loaded| Arc::strong_count(loaded) > 1);
+                entry.loaded().is_some() && entry.used_at <= unused_since && !busy
+            })
+            .map(|(&model, _)| model)
+            .collect();
+        let freed: Vec<Stage> =
+            unused.iter().filter_map(|model| Some(std::mem::take(&mut state.models.get_mut(model)?.stage))).collect();
+        state.pressure.let_go[step] += freed.len() as u64;
+        drop(state);
+        let number = freed.len();
+        drop(freed);
+        number
+    }
+
+    fn look_at_processors(&self, waiting: f64) {
+        let mut state = self.state();
+        let settings = state.scheduler.settings();
+        let pressed = waiting > if settings.pressed { IDLE } else { PRESSED };
+        state.scheduler.set(scheduler::Settings { pressed, ..settings });
+        if state.pressure.see(waiting) {
+            let threads = state.pressure.threads();
+            drop(state);
+            self.log(&format!("runs have {threads} threads from now on"));
+            self.arrived.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(pressure: &mut Pressure, waiting: f64, times: u32) -> bool {
+        (0..times).any(|_| pressure.see(waiting))
+    }
+
+    #[test]
+    fn threads_follow_the_processors_slowly() {
+        let mut pressure = Pressure::new(8);
+        assert!(!look(&mut pressure, 0.9, STEADY - 1));
+        assert!(!look(&mut pressure, 0.4, 1));
+        assert!(!look(&mut pressure, 0.9, STEADY - 1));
+        assert!(look(&mut pressure, 0.9, 1));
+        assert_eq!(pressure.threads(), 4);
+        assert!(look(&mut pressure, 0.9, STEADY));
+        assert!(look(&mut pressure, 0.9, STEADY));
+        assert_eq!(pressure.threads(), 1);
+        assert!(!look(&mut pressure, 0.9, 3 * STEADY));
+        assert_eq!((pressure.threads(), pressure.changes()), (1, 3));
+        assert!(look(&mut pressure, 0.0, STEADY));
+        assert_eq!(pressure.threads(), 2);
+        pressure.allow(3);
+        assert_eq!(pressure.threads(), 3);
+        assert!(!look(&mut pressure, 0.0, 3 * STEADY));
+    }
+}

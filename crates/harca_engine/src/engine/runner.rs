@@ -1,0 +1,121 @@
+//! The thread that runs batches.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use harca_core::error::{Error, Result};
+use harca_core::protocol::digest::Digest;
+use harca_core::protocol::message::Failure;
+use harca_core::protocol::priority::Priority;
+
+use super::models::Loaded;
+use super::{Engine, State, Text, guarded};
+use crate::model::{Reading, Values};
+use crate::process::at_work::Place;
+use crate::schedule::lane::Item;
+use crate::schedule::scheduler::{Batch, Turn};
+
+/// Runs batches as they come, for ever.
+pub fn run(engine: &Arc<Engine>) {
+    let mut state = engine.state();
+    loop {
+        let now = engine.now();
+        match state.scheduler.next(now) {
+            Turn::Run(batch) => {
+                drop(state);
+                engine.run_batch(batch);
+                state = engine.state();
+            }
+            Turn::Idle => state = engine.queued.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Turn::Wait(until) => {
+                let rest = Duration::from_micros(until.saturating_sub(now));
+                state = engine.queued.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+}
+
+impl Engine {
+    fn run_batch(&self, mut batch: Batch<Digest, Text>) {
+        let (model, priority) = (batch.model, batch.priority);
+        batch.items.retain(|item| !item.work.ticket.is_given_up());
+        if batch.items.is_empty() {
+            return;
+        }
+        let Some(loaded) = self.state().models.get(&model).and_then(|entry| entry.loaded().cloned()) else {
+            // It was let go in between: whoever asks brings it again.
+            return batch.items.iter().for_each(|item| item.work.ticket.want());
+        };
+        let tokens = batch.padded();
+        self.at_work.begin(Place::Run, model);
+        let (began, start) = (self.now(), Instant::now());
+        let found = loaded.run(&batch.items);
+        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.at_work.end(Place::Run);
+        let ended = self.now();
+        let mut state = self.state();
+        state.scheduler.finished(model, priority, tokens, micros, ended);
+        if let Some(entry) = state.models.get_mut(&model) {
+            entry.used_at = ended;
+            let read: u64 = batch.items.iter().map(|item| u64::from(item.length)).sum();
+            let truncated = batch.items.iter().filter(|item| item.work.reading.truncated).count();
+            entry.counts.run(batch.items.len(), read, truncated, micros);
+        }
+        drop(state);
+        match found {
+            Ok(values) => self.answer(model, priority, &batch.items, &values, began, ended),
+            Err(error) if batch.items.len() == 1 => self.give_up(model, &batch.items, &error),
+            // One text that the model cannot take must not cost the others their answer.
+            Err(_) => batch.items.iter().for_each(|item| self.run_alone(model, priority, &loaded, item)),
+        }
+    }
+
+    fn run_alone(&self, model: Digest, priority: Priority, loaded: &Loaded, item: &Item<Text>) {
+        let item = std::slice::from_ref(item);
+        self.at_work.begin(Place::Run, model);
+        let (began, found) = (self.now(), loaded.run(item));
+        self.at_work.end(Place::Run);
+        match found {
+            Ok(values) => self.answer(model, priority, item, &values, began, self.now()),
+            Err(error) => self.give_up(model, item, &error),
+        }
+    }
+
+    fn answer(&self, model: Digest, priority: Priority, items: &[Item<Text>], values: &Values, began: u64, ended: u64) {
+        for (item, numbers) in items.iter().zip(values.numbers.chunks(values.width.max(1))) {
+            let Text { ticket, place, .. } = &item.work;
+            if let Some(times) = ticket.take(*place, numbers, began, ended)
+                && let Some(entry) = self.state().models.get_mut(&model)
+            {
+                entry.counts.answered(priority, times);
+            }
+        }
+    }
+
+    fn give_up(&self, model: Digest, items: &[Item<Text>], error: &Error) {
+        for item in items {
+            self.refuse(model, &item.work.ticket, Failure::Model, &error.to_string());
+        }
+        // What is left of these requests is not worth running.
+        self.drop_given_up();
+    }
+}
+
+impl Loaded {
+    fn run(&self, items: &[Item<Text>]) -> Result<Values> {
+        let readings: Vec<&Reading> = items.iter().map(|item| &item.work.reading).collect();
+        let values = guarded(|| self.model.run(&readings))?;
+        if values.width == 0 || values.numbers.len() != items.len() * values.width {
+            let found = values.numbers.len();
+            return Err(Error::ModelShape(format!("{found} numbers for {} texts", items.len())));
+        }
+        Ok(values)
+    }
+}
+
+impl State {
+    /// Whether something waits for a model.
+    pub fn is_wanted(&self, model: Digest) -> bool {
+        self.scheduler.wants(model)
+    }
+}
