@@ -16,7 +16,7 @@ inputs=$(cd "$ROOT" && {
     "$pg_config" --version --pkglibdir --sharedir --includedir-server
     echo "$PGRX_VERSION"
 } | sha256sum | cut -d' ' -f1)
-if stamped "stage-pg$major-$place" "$inputs" && [ -f "$stage/pg_harca.so" ]; then
+if stamped "stage-pg$major-$place" "$inputs" && [ -f "$stage/pg_harca.so" ] && [ -f "$stage/pg_harca_engine" ]; then
     echo "$stage"
     exit 0
 fi
@@ -27,7 +27,7 @@ need_headers "$pg_config" "$major"
 "$ROOT/scripts/setup_libclang.sh"
 cargo_env "$pg_config"
 
-say "extension for PostgreSQL $major: compiling (2 to 4 minutes the first time, less after)"
+say "extension for PostgreSQL $major and the engine: compiling (3 to 6 minutes the first time, less after)"
 log=$BUILD/stage/pg$major-$place.log
 mkdir -p "$BUILD/stage"
 rm -rf "$stage" "$stage.package"
@@ -41,6 +41,12 @@ if ! (cd "$ROOT" && RUST_BACKTRACE=0 cargo pgrx package --no-default-features --
 fi
 mkdir "$stage"
 find "$stage.package" -type f -exec mv {} "$stage/" \;
+if ! (cd "$ROOT" && RUST_BACKTRACE=0 cargo build --release --package harca_engine 2>&1) | tee -a "$log" |
+    { grep --line-buffered -E '^ +Compiling (tokenizers|harca_engine)|^(warning|error)' >&2 || true; } ||
+    ! cp "${CARGO_TARGET_DIR:-$ROOT/target}/release/pg_harca_engine" "$stage/"; then
+    tail -n 40 "$log" >&2
+    die "the engine did not compile; the last lines of ${log#"$ROOT/"} are above."
+fi
 rm -rf "$stage.package"
 stamp "stage-pg$major-$place" "$inputs"
 took

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the extension, its model and the ONNX Runtime library into the server that PG_CONFIG belongs to.
+# Installs the extension, its engine, its model and the ONNX Runtime library into the server that PG_CONFIG belongs to.
 # Usage: [DESTDIR=…] scripts/install.sh PG_CONFIG. Compiles first if needed; files that are the same stay untouched.
 source "$(dirname "$0")/base.sh"
 
@@ -46,6 +46,7 @@ for file in model.onnx manifest.json MODEL_CARD.md; do
         note "models/query_type/$file is missing in this checkout and was not installed"
     fi
 done
+put "$stage/pg_harca_engine" "$own/pg_harca_engine" 755
 put "$BUILD/onnxruntime/$ORT_LIBRARY" "$own/$ORT_LIBRARY" 755
 
 if [ "$changed" = 0 ]; then

@@ -31,8 +31,10 @@ REVOKE ALL ON FUNCTION harca.stat_reset() FROM PUBLIC;
 -- The registry of models: harca_admin runs it, pg_monitor watches it, nobody else has a part in it.
 REVOKE ALL ON FUNCTION
     harca.announce_deployment(), harca.builtin_model(), harca.model_key(text), harca.inspect_model(json, bytea),
-    harca.register_model(json, bytea), harca.drop_model(text),
-    harca.deploy(text, text, text, text, double precision), harca.lock_deployment(), harca.check_activation(text, text),
+    harca.register_model(json, bytea), harca.inspect_model(json, bytea, bytea), harca.register_model(json, bytea, bytea),
+    harca.lock_name(text), harca.drop_model(text), harca.engine_status(), harca.engine_statistics(), harca.restart_engine(),
+    harca.release_identity(text), harca.release_model(text), harca.read_model_folder(text, json), harca.import_model(text, json),
+    harca.deploy(text, text, text, text, double precision), harca.lock_deployment(), harca.check_activation(text, text), harca.classifier_key(text),
     harca.activate_model(text, boolean), harca.rollback_model(), harca.compare_model(text, text, double precision),
     harca.stop_comparison(), harca.measure_models(text[], text), harca.models_to_measure(text),
     harca.confusion_by_label(text[], bigint[]), harca.store_evaluation(harca.model_evaluation),
@@ -45,7 +47,8 @@ REVOKE ALL ON FUNCTION
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     harca.builtin_model(), harca.model_key(text), harca.inspect_model(json, bytea), harca.register_model(json, bytea),
-    harca.drop_model(text), harca.activate_model(text, boolean), harca.rollback_model(),
+    harca.inspect_model(json, bytea, bytea), harca.register_model(json, bytea, bytea), harca.restart_engine(),
+    harca.release_model(text), harca.import_model(text, json), harca.drop_model(text), harca.activate_model(text, boolean), harca.rollback_model(),
     harca.compare_model(text, text, double precision), harca.stop_comparison(), harca.measure_models(text[], text),
     harca.models_to_measure(text), harca.confusion_by_label(text[], bigint[]),
     harca.store_evaluation(harca.model_evaluation), harca.evaluate_model(text, text), harca.reset_drift_windows(),
@@ -56,9 +59,11 @@ GRANT EXECUTE ON FUNCTION
     harca.builtin_model(), harca.model_counts(), harca.model_parts(), harca.same_class_mix(bigint[], bigint[]),
     harca.same_mean(double precision[], double precision[]), harca.stability_index(bigint[], bigint[]),
     harca.drift_verdict(double precision, bigint, bigint), harca.aligned_classes(text[], bigint[], text[]),
-    harca.unlogged_queries(), harca.health()
+    harca.unlogged_queries(), harca.health(), harca.engine_status(), harca.engine_statistics()
     TO harca_admin, pg_monitor;
-GRANT SELECT ON harca.models, harca.deployment, harca.stat_models, harca.drift, harca.drift_reference TO harca_admin, pg_monitor;
+GRANT SELECT ON harca.stat_engine, harca.models, harca.deployment, harca.stat_models, harca.drift, harca.drift_reference TO harca_admin, pg_monitor;
+
+GRANT EXECUTE ON FUNCTION harca.read_model_folder(text, json) TO pg_read_server_files;
 
 -- What people have asked is for those who train models, and for nobody else.
 GRANT EXECUTE ON FUNCTION harca.logged_queries(), harca.forget_queries(timestamptz), harca.export_training_data(real, boolean)

@@ -6,6 +6,7 @@
 
 use pgrx::pg_guard;
 
+use crate::engine::supervisor;
 use crate::registry::preloaded_session;
 use crate::shared_memory::{dump_worker, reserve};
 use crate::{process, settings};
@@ -18,6 +19,7 @@ extern "C-unwind" fn _PG_init() {
     if process::preloading() {
         reserve::reserve();
         dump_worker::register();
+        supervisor::register();
         preloaded_session::build();
     }
 }

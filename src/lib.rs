@@ -7,6 +7,7 @@ mod install_sql;
 mod api;
 mod backend;
 mod bridge;
+mod engine;
 mod init;
 mod parser;
 mod process;
@@ -32,6 +33,7 @@ install_sql! {
     "../sql/models/registry.sql"
     "../sql/models/evaluation.sql"
     "../sql/models/deployment.sql"
+    "../sql/models/engine.sql"
     "../sql/watch/session.sql"
     "../sql/watch/cache.sql"
     "../sql/watch/inference.sql"

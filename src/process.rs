@@ -21,6 +21,16 @@ pub fn library_directory() -> PathBuf {
     PathBuf::from(OsStr::from_bytes(path.to_bytes()))
 }
 
+/// File name of the ONNX Runtime library that `make install` puts into the extension's folder. The version is pinned
+/// because later ones start threads (see `harca_core::model::session`).
+pub const ONNXRUNTIME_FILE: &str = "libonnxruntime.so.1.24.4";
+
+/// When this server was started, in microseconds.
+pub fn server_start() -> i64 {
+    // SAFETY: reads a variable that the postmaster has set before any other process began.
+    unsafe { pg_sys::PgStartTime }
+}
+
 /// The database that this backend is connected to, by the number that the server gives it.
 pub fn database() -> u32 {
     // SAFETY: reads a variable that is fixed when the backend connects.

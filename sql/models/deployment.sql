@@ -76,13 +76,32 @@ $$;
 COMMENT ON FUNCTION harca.check_activation(text, text) IS
 'The regression gate: an error when a model loses more than pg_harca.max_accuracy_drop against the active one, takes more than pg_harca.max_latency_ratio times as long or more than pg_harca.max_latency, or was not evaluated on the same labelled queries';
 
+CREATE FUNCTION harca.classifier_key(model text) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key text := harca.model_key($1);
+    its_task text := (SELECT m.task FROM harca.models m WHERE m.key = harca.model_key($1));
+BEGIN
+    IF its_task <> 'classification' THEN
+        RAISE EXCEPTION 'model "%" does not classify', key
+            USING ERRCODE = 'wrong_object_type',
+                  DETAIL = format('Its task is "%s".', its_task),
+                  HINT = 'See the column task of harca.models for those that do.';
+    END IF;
+    RETURN key;
+END
+$$;
+COMMENT ON FUNCTION harca.classifier_key(text) IS 'harca.model_key for a model that is to classify queries: an error for any other';
+
 CREATE FUNCTION harca.activate_model(model text, force boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     now record := harca.lock_deployment();
-    key text := harca.model_key($1);
+    key text := harca.classifier_key($1);
 BEGIN
     IF key = now.active THEN
         RAISE EXCEPTION 'model "%" is active already', key
@@ -141,7 +160,7 @@ CREATE FUNCTION harca.compare_model(model text, comparison text DEFAULT 'shadow'
 AS $$
 DECLARE
     now record := harca.lock_deployment();
-    key text := harca.model_key($1);
+    key text := harca.classifier_key($1);
 BEGIN
     IF key IS NULL OR comparison IS NULL OR comparison NOT IN ('ab', 'canary', 'shadow') THEN
         RAISE EXCEPTION 'comparison is not known'

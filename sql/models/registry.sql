@@ -17,12 +17,14 @@ BEGIN
 END
 $$;
 
--- A backend reads the first four columns by their numbers: src/registry/tables.rs.
+-- A backend reads columns of this table by their numbers: src/registry/tables.rs.
 CREATE TABLE harca.model (
     model text PRIMARY KEY,
     identity text NOT NULL,
     manifest json NOT NULL,
     graph bytea NOT NULL,
+    tokenizer bytea,
+    task text NOT NULL DEFAULT 'classification' CHECK (task IN ('classification', 'embedding', 'score')),
     name text NOT NULL,
     version text NOT NULL,
     sha256 text NOT NULL,
@@ -36,21 +38,25 @@ CREATE TABLE harca.model (
 );
 -- Weights do not compress.
 ALTER TABLE harca.model ALTER COLUMN graph SET STORAGE EXTERNAL;
+-- Read part by part, which takes a value that is not compressed.
+ALTER TABLE harca.model ALTER COLUMN tokenizer SET STORAGE EXTERNAL;
 COMMENT ON TABLE harca.model IS 'Registered models, with all that is needed to run them; written by harca.register_model and harca.drop_model alone';
 COMMENT ON COLUMN harca.model.model IS 'Name and version, as the column model of an answer shows them';
 COMMENT ON COLUMN harca.model.identity IS 'SHA-256 of the manifest, which holds that of the graph; answers are cached under it';
 COMMENT ON COLUMN harca.model.manifest IS 'The manifest as it was registered';
 COMMENT ON COLUMN harca.model.graph IS 'The graph, an ONNX or ORT file';
+COMMENT ON COLUMN harca.model.tokenizer IS 'The bytes of its tokenizer.json; null for a model that reads the features of the extension';
+COMMENT ON COLUMN harca.model.task IS 'What it is for: classification, embedding or score';
 COMMENT ON COLUMN harca.model.name IS 'Name of the model, from the manifest';
 COMMENT ON COLUMN harca.model.version IS 'Its version, from the manifest';
 COMMENT ON COLUMN harca.model.sha256 IS 'SHA-256 of the graph';
 COMMENT ON COLUMN harca.model.labels IS 'Labels in the order of the scores';
-COMMENT ON COLUMN harca.model.executor IS 'What runs it when pg_harca.executor is auto: network, the code of the extension, or onnxruntime';
+COMMENT ON COLUMN harca.model.executor IS 'What runs it when pg_harca.executor and pg_harca.placement are auto: network, the code of the extension, or onnxruntime, both in the backend, or engine';
 COMMENT ON COLUMN harca.model.metrics IS 'Figures of the training run, from the manifest';
 COMMENT ON COLUMN harca.model.registered_at IS 'When it was registered';
 COMMENT ON COLUMN harca.model.registered_by IS 'By whom';
 
--- Likewise the first seven of this one.
+-- Likewise the first seven columns of this one.
 CREATE TABLE harca.deployment (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     active text NOT NULL,
@@ -149,13 +155,13 @@ COMMENT ON FUNCTION harca.builtin_model() IS 'The manifest of the model that is 
 CREATE VIEW harca.models AS
 WITH known AS (
     SELECT m.model, m.name, m.version, m.labels, pg_catalog.octet_length(m.graph) AS bytes, m.sha256, m.identity, m.executor,
-           m.metrics, m.registered_at, m.registered_by, m.model AS key
+           m.metrics, m.registered_at, m.registered_by, m.model AS key, m.task
     FROM harca.model m
     UNION ALL
     SELECT b.manifest ->> 'name' || ' ' || (b.manifest ->> 'version'), b.manifest ->> 'name', b.manifest ->> 'version',
            ARRAY(SELECT pg_catalog.json_array_elements_text(b.manifest -> 'labels')), b.bytes, b.manifest ->> 'sha256',
            pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(b.manifest::text, 'UTF8')), 'hex'), 'network',
-           (b.manifest -> 'metrics')::jsonb, NULL, NULL, 'builtin'
+           (b.manifest -> 'metrics')::jsonb, NULL, NULL, 'builtin', 'classification'
     FROM harca.builtin_model() b
 )
 SELECT k.model,
@@ -177,10 +183,11 @@ SELECT k.model,
        k.registered_at,
        k.registered_by,
        (SELECT max(a.activated_at) FROM harca.model_activation a WHERE a.model = k.key) AS activated_at,
-       k.key
+       k.key,
+       k.task
 FROM known k LEFT JOIN harca.deployment d ON true;
 COMMENT ON VIEW harca.models IS
-'All models of this database, the built-in one among them. status: active, previous (answers when the active one cannot), ab, canary or shadow (is compared with the active one), registered, or built in. key is what harca.deployment calls it';
+'All models of this database, the built-in one among them. status: active, previous (answers when the active one cannot), ab, canary or shadow (is compared with the active one), registered, or built in. key is what harca.deployment calls it, task what it is for';
 
 CREATE FUNCTION harca.model_key(model text) RETURNS text
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER
@@ -220,6 +227,22 @@ CREATE FUNCTION harca.inspect_model(
 COMMENT ON FUNCTION harca.inspect_model(json, bytea) IS
 'Checks a model as harca.register_model does, and stores nothing: size, digest, operators, opset, shapes, labels, and a run on the golden queries of its manifest. An error says what is wrong';
 
+CREATE FUNCTION harca.lock_name(model text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    LOCK TABLE harca.model IN SHARE ROW EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM harca.models m WHERE m.model = $1) THEN
+        RAISE EXCEPTION 'model "%" exists', $1
+            USING ERRCODE = 'duplicate_object',
+                  HINT = 'Give it another version in its manifest, or drop the other one with harca.drop_model(model).';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.lock_name(text) IS
+'Keeps others from registering models until the transaction ends; an error when there is one of this name and version';
+
 CREATE FUNCTION harca.register_model(manifest json, graph bytea) RETURNS text
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -228,12 +251,7 @@ DECLARE
     checked record;
 BEGIN
     checked := harca.inspect_model(manifest, graph);
-    LOCK TABLE harca.model IN SHARE ROW EXCLUSIVE MODE;
-    IF EXISTS (SELECT FROM harca.models m WHERE m.model = checked.model) THEN
-        RAISE EXCEPTION 'model "%" exists', checked.model
-            USING ERRCODE = 'duplicate_object',
-                  HINT = 'Give it another version in its manifest, or drop the other one with harca.drop_model(model).';
-    END IF;
+    PERFORM harca.lock_name(checked.model);
     INSERT INTO harca.model (model, identity, manifest, graph, name, version, sha256, labels, executor, metrics)
     VALUES (checked.model, checked.identity, manifest, graph, checked.name, checked.version, checked.sha256, checked.labels,
             checked.executor, (manifest -> 'metrics')::jsonb);

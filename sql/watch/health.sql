@@ -1,5 +1,5 @@
 CREATE FUNCTION harca.health() RETURNS TABLE (component text, state text, detail text, since timestamptz, events bigint)
-    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED SECURITY DEFINER ROWS 8
+    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED SECURITY DEFINER ROWS 9
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -61,6 +61,16 @@ BEGIN
     RETURN QUERY SELECT 'query log', CASE WHEN current_setting('pg_harca.query_log_sample')::float8 > 0 THEN 'on' ELSE 'off' END,
         format('pg_harca.query_log_sample is %s', current_setting('pg_harca.query_log_sample')), NULL::timestamptz,
         harca.unlogged_queries();
+    RETURN QUERY SELECT 'engine',
+        CASE WHEN e.state = 'running' AND q.models IS NOT NULL THEN 'quarantine' ELSE e.state END,
+        CASE WHEN q.models IS NOT NULL THEN 'not run, as they have brought it down: ' || q.models || '; see harca.release_model'
+             WHEN e.state = 'running' THEN coalesce(p.reasons, format('%s models in %s MB', cardinality(e.models_loaded), e.memory / 1048576))
+             ELSE e.detail END,
+        e.since, e.restarts
+    FROM harca.engine_status() AS e,
+         LATERAL (SELECT string_agg(DISTINCT s.model, ', ') AS models FROM harca.stat_engine AS s WHERE s.state = 'quarantined') AS q,
+         LATERAL (SELECT string_agg(DISTINCT s.model || ': ' || s.detail, '; ') AS reasons FROM harca.stat_engine AS s
+                  WHERE s.state IN ('ready', 'broken') AND s.detail <> '') AS p;
     RETURN QUERY SELECT 'shared memory', CASE WHEN EXISTS (SELECT FROM harca.memory_statistics() AS m WHERE m.part = 'statistics') THEN 'ok' ELSE 'none' END,
         CASE WHEN EXISTS (SELECT FROM harca.memory_statistics() AS m WHERE m.part = 'statistics') THEN NULL
              ELSE 'each session counts and judges models for itself: add pg_harca to shared_preload_libraries' END,
@@ -68,4 +78,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION harca.health() IS
-'One row for each part that can be well or not. "classification": ok, fallback (the previous model answers), rules, off; events are the answers that others have given in place of a model. "active model", "previous model" and the model of a comparison: ok, failed (this session cannot use it), failing (some session could not, within pg_harca.retry_interval), too slow, on probation; events are its failures and how often it was given up as too slow. "comparison", "drift", "query log" (events: sampled queries that were not logged) and "shared memory"';
+'One row for each part that can be well or not. "classification": ok, fallback (the previous model answers), rules, off; events are the answers that others have given in place of a model. "active model", "previous model" and the model of a comparison: ok, failed (this session cannot use it), failing (some session could not, within pg_harca.retry_interval), too slow, on probation; events are its failures and how often it was given up as too slow. "comparison", "drift", "query log" (events: sampled queries that were not logged), "engine": running, not running, not started, off or quarantine (a model that has brought it down is not run); events are its restarts; and "shared memory"';

@@ -5,6 +5,7 @@
 
 mod bm25;
 mod classify;
+mod engine;
 mod fusion;
 mod models;
 mod query_log;

@@ -12,7 +12,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::bridge::function_call::{Call, sql_function};
 use crate::bridge::value::Value;
 use crate::bridge::{error_report, server_text};
-use crate::registry::{self, Model, preloaded_session};
+use crate::engine::client;
+use crate::registry::{self, Model, Runner, preloaded_session};
 use crate::settings;
 
 sql_function!(pg_finfo_harca_builtin_model, harca_builtin_model, builtin_model);
@@ -62,15 +63,16 @@ fn inspect_model(call: &mut Call<'_>) -> Datum {
         }
     };
     let Some(model) = opened.get() else { return call.null() };
-    let found = model.classifier.manifest();
+    let Runner::Here(classifier) = &model.runner else { return call.null() };
+    let found = classifier.manifest();
     call.composite([
         Value::Text(&registry::name(found)),
         Value::Text(&found.name),
         Value::Text(&found.version),
-        Value::Text(&found.sha256.to_ascii_lowercase()),
-        Value::Text(model.classifier.identity()),
+        Value::Text(&model.sha256()),
+        Value::Text(model.identity()),
         Value::Texts(&found.labels),
-        Value::Text(if model.classifier.takes_runtime() { "onnxruntime" } else { "network" }),
+        Value::Text(model.executor()),
     ])
 }
 
@@ -88,7 +90,7 @@ fn measure_models(call: &mut Call<'_>) -> Datum {
     for name in &names {
         match registry::open_named(name) {
             Ok(model) => {
-                let labels = model.classifier.manifest().labels.len();
+                let labels = model.labels().len();
                 measured.push((Opened(Some(model)), Evaluation::new(labels)));
             }
             Err(failure) => error_report::report(&failure).report(PgLogLevel::ERROR),
@@ -110,10 +112,9 @@ fn measure_models(call: &mut Call<'_>) -> Datum {
     for (opened, evaluation) in &mut measured {
         let Some(model) = opened.get() else { continue };
         let micros = |q| evaluation.quantile(q).map(|time| time.as_secs_f64() * 1e6);
-        let manifest = model.classifier.manifest();
         result.push([
-            Value::Text(&registry::name(manifest)),
-            Value::Text(model.classifier.identity()),
+            Value::Text(&model.name()),
+            Value::Text(model.identity()),
             evaluation.count().into(),
             evaluation.accuracy().into(),
             evaluation.macro_f1().into(),
@@ -122,7 +123,7 @@ fn measure_models(call: &mut Call<'_>) -> Datum {
             micros(0.95).into(),
             micros(0.99).into(),
             evaluation.throughput().into(),
-            Value::Texts(&manifest.labels),
+            Value::Texts(model.labels()),
             Value::BigInts(evaluation.confusion()),
             Value::Text(&digest),
         ]);
@@ -132,7 +133,7 @@ fn measure_models(call: &mut Call<'_>) -> Datum {
 
 fn measure(model: &mut Model, evaluation: &mut Evaluation, query: &str, label: &str, counts: bool) {
     let started = Instant::now();
-    let answer = model.classifier.classify(query);
+    let answer = client::wait(|| model.classify(query));
     let elapsed = started.elapsed();
     let answer = match answer {
         Ok(answer) => answer,
@@ -142,7 +143,7 @@ fn measure(model: &mut Model, evaluation: &mut Evaluation, query: &str, label: &
         }
     };
     if counts {
-        let labels = &model.classifier.manifest().labels;
+        let labels = model.labels();
         let other = labels.len();
         let expected = labels.iter().position(|one| one == label).unwrap_or(other);
         // A label that the model lacks is never right, unless both mean that there is nothing to search for.

@@ -1,5 +1,8 @@
 //! Many queries on their way to their answers: those that the cache does not hold go to each model in few runs.
 
+use std::time::{Duration, Instant};
+
+use harca_core::classify::batch::MAX_TEXTS;
 use harca_core::classify::classification::Classification;
 use harca_core::text::key::Key;
 use harca_core::watch::traffic::{Reason, Role, Tally};
@@ -9,6 +12,8 @@ use super::entry::Entry;
 use super::query_log;
 use super::state::{Backend, Chain};
 use crate::bridge::server_text;
+use crate::engine::client::Outcome;
+use crate::registry::Runner;
 use crate::settings;
 
 /// Queries on the way to their answers.
@@ -41,6 +46,16 @@ struct Work {
     begun: usize,
     /// What the model has answered, in the order of the keys.
     found: Vec<(Key, Classification)>,
+}
+
+/// What one step of a model's work has come to.
+enum Step {
+    /// A run over so many queries, which took so long.
+    Ran(usize, Duration),
+    /// The answers of all that was begun.
+    Answers(Vec<Classification>),
+    /// The same, after a single run that took so long.
+    AnswersOf(Vec<Classification>, Duration),
 }
 
 impl Backend {
@@ -93,40 +108,71 @@ impl Backend {
             }
             return !batch.work.is_empty();
         };
-        let Some(classifier) = self.entries[work.place].as_mut().and_then(Entry::classifier) else {
+        let Some(model) = self.entries[work.place].as_mut().and_then(Entry::model_mut) else {
             self.give_up(batch, work, now);
             return true;
         };
-        if work.begun == 0 {
-            let missing =
-                work.missing.iter().map(|&(_, place)| server_text::to_utf8(batch.queries[place].bytes, batch.chars));
-            let texts: Vec<_> = missing.collect();
-            let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-            work.begun = classifier.begin_batch(&texts, settings::batch_size());
-        }
-        match classifier.next_run() {
-            Ok(Some(run)) => {
-                self.ran(work.role, work.place, run.rows, run.elapsed);
-                batch.work.push(work);
+        let texts: Vec<_> = match (&model.runner, work.begun) {
+            // What was encoded before is still there.
+            (Runner::Here(_), 1..) => Vec::new(),
+            _ => {
+                let missing = work.missing.iter().take(MAX_TEXTS);
+                missing.map(|&(_, place)| server_text::to_utf8(batch.queries[place].bytes, batch.chars)).collect()
             }
-            Ok(None) => {
-                let answers = classifier.batch_answers();
-                for ((key, _), &answer) in work.missing.drain(..work.begun).zip(answers) {
-                    self.cache.put(key, answer, now);
-                    work.found.push((key, answer));
+        };
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        let done = match &mut model.runner {
+            Runner::Here(classifier) => {
+                if work.begun == 0 {
+                    work.begun = classifier.begin_batch(&texts, settings::batch_size());
                 }
-                work.begun = 0;
-                if work.missing.is_empty() {
-                    work.finish(batch);
-                } else {
-                    batch.work.push(work);
+                classifier.next_run().map(|run| match run {
+                    Some(run) => Step::Ran(run.rows, run.elapsed),
+                    None => Step::Answers(classifier.batch_answers().to_vec()),
+                })
+            }
+            Runner::Engine(model) => {
+                let started = Instant::now();
+                match model.classify(&texts) {
+                    // Asked again when that was seen to.
+                    Outcome::Interrupted => {
+                        batch.work.push(work);
+                        return true;
+                    }
+                    Outcome::Done(answers) => answers.map(|answers| {
+                        work.begun = answers.len();
+                        Step::AnswersOf(answers, started.elapsed())
+                    }),
                 }
+            }
+        };
+        let answers = match done {
+            Ok(Step::Ran(rows, elapsed)) => {
+                self.ran(work.role, work.place, rows, elapsed);
+                batch.work.push(work);
+                return true;
+            }
+            Ok(Step::Answers(answers)) => answers,
+            Ok(Step::AnswersOf(answers, elapsed)) => {
+                self.ran(work.role, work.place, answers.len(), elapsed);
+                answers
             }
             Err(error) => {
                 self.fail(work.place, Reason::Inference, &error, now);
                 self.tally(work.place, work.role, Tally::fail);
                 self.give_up(batch, work, now);
+                return true;
             }
+        };
+        for ((key, _), answer) in work.missing.drain(..work.begun).zip(answers) {
+            self.cache.put(key, answer, now);
+            work.found.push((key, answer));
+        }
+        work.begun = 0;
+        if work.missing.is_empty() {
+            work.finish(batch);
+        } else {
+            batch.work.push(work);
         }
         true
     }

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use harca_core::classify::classifier::Classifier;
 use harca_core::classify::feature_cache::FeatureCache;
 use harca_core::error::{Error, Result};
 use harca_core::text::key;
@@ -14,12 +13,15 @@ use std::time::Duration;
 
 use super::answer::Names;
 use super::counting::{Blocks, Counting, Who};
-use crate::registry::{self, Model, Source, preloaded_session};
+use crate::registry::{self, Model, Runner, Source, preloaded_session};
 use crate::{process, settings, shared_memory};
 
 /// Runs without an answer, one after the other, after which a model is left alone: a single query that it cannot take
 /// must not cost all others their model.
 const STRIKES: u32 = 3;
+
+/// Microseconds that a model of the engine is left alone when the engine does not answer.
+const ENGINE_PAUSE: i64 = 1_000_000;
 
 /// A model as this backend has it.
 pub struct Entry {
@@ -62,7 +64,12 @@ impl Entry {
     /// Whether it may be asked: it has not failed, or long enough ago, and the latency bound lets it.
     pub fn is_admitted(&mut self, now: i64) -> bool {
         if let Some(failure) = &self.failure {
-            if now.saturating_sub(failure.at) < settings::retry_interval() {
+            // An engine that has ended is back within seconds.
+            let pause = match failure.error {
+                Error::Engine(_) | Error::Busy(_) => ENGINE_PAUSE.min(settings::retry_interval()),
+                _ => settings::retry_interval(),
+            };
+            if now.saturating_sub(failure.at) < pause {
                 return false;
             }
             self.failure = None;
@@ -94,20 +101,21 @@ impl Entry {
     pub fn load(&mut self, secret: u64, features: &Rc<RefCell<FeatureCache>>, now: i64) -> Result<()> {
         self.claim_health(now);
         let mut model = preloaded_session::take(&self.source).map_or_else(|| registry::open(&self.source), Ok)?;
-        model.classifier.share_features(Rc::clone(features));
-        let manifest = model.classifier.manifest();
-        let name = registry::name(manifest);
-        let identity = model.classifier.identity();
-        self.names = Some(Rc::new(Names::new(&name, &manifest.labels)));
+        if let Runner::Here(classifier) = &mut model.runner {
+            classifier.share_features(Rc::clone(features));
+        }
+        let name = model.name();
+        let identity = model.identity();
+        self.names = Some(Rc::new(Names::new(&name, model.labels())));
         self.stats = shared_memory::attach().and_then(|shared| ModelStats::of(shared.models(), identity, &name));
         self.seed = key::seed(secret, identity);
         self.model = Some(model);
         Ok(())
     }
 
-    /// The classifier, if the session is there.
-    pub fn classifier(&mut self) -> Option<&mut Classifier> {
-        self.model.as_mut().map(|model| &mut *model.classifier)
+    /// The model to be run, if it is loaded.
+    pub fn model_mut(&mut self) -> Option<&mut Model> {
+        self.model.as_mut()
     }
 
     /// The loaded model.
@@ -150,7 +158,8 @@ impl Entry {
             health.fail(reason, process::current_time());
         }
         self.strikes += 1;
-        if reason == Reason::Load || self.strikes >= STRIKES {
+        let away = matches!(error, Error::Engine(_) | Error::Protocol(_));
+        if reason == Reason::Load || away || self.strikes >= STRIKES {
             self.release();
             self.strikes = 0;
             self.failure = Some(Failure { error: error.clone(), at: now });

@@ -9,8 +9,7 @@ use crate::shared_memory::{self, Memory};
 impl Backend {
     pub(super) fn memory(&self) -> Memory {
         let models = self.entries.iter().flatten().filter_map(Entry::model);
-        let buffers =
-            models.map(|model| model.classifier.buffer_bytes()).sum::<usize>() + self.features.borrow().bytes();
+        let buffers = models.map(|model| model.buffer_bytes()).sum::<usize>() + self.features.borrow().bytes();
         Memory { session: self.session_bytes, buffers: buffers as u64, local_cache: self.cache.local().bytes as u64 }
     }
 

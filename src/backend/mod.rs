@@ -7,11 +7,12 @@
 //!
 //! Promises: a classification gives an answer, whatever becomes of a model; no warning or error is raised while the state is
 //! borrowed.
-//! Uses: [`registry`], [`shared_memory`](crate::shared_memory), [`settings`], [`bridge`](crate::bridge), [`process`]. Used by:
+//! Uses: [`registry`], [`engine`](crate::engine), [`shared_memory`](crate::shared_memory), [`settings`], [`bridge`](crate::bridge), [`process`]. Used by:
 //! [`api`](crate::api).
 //!
 //! - `state`: the models that the backend has, and which of them are asked. `entry`: one of them.
 //! - `single`: one query on its way to its answer; `batch`: many. `answer`: what comes out.
+//! - `named`: models that are asked by their names.
 //! - `tallies`, `counting`: what is counted of it, until the transaction ends. [`query_log`]: what is logged.
 //! - `memory`, `status`: what the backend tells of itself.
 
@@ -20,6 +21,7 @@ mod batch;
 mod counting;
 mod entry;
 mod memory;
+mod named;
 pub mod query_log;
 mod single;
 mod state;
@@ -35,11 +37,13 @@ use pgrx::pg_sys;
 pub use answer::Answer;
 pub use counting::Blocks;
 use entry::Entry;
+pub use named::classify_by;
 use state::{ACTIVE, Backend};
 pub use status::{PartStatus, Status};
 
 use crate::bridge::error_report;
 use crate::bridge::server_text::{ServerName, ServerText};
+use crate::engine::client;
 use crate::shared_memory::Memory;
 use crate::shared_memory::answer_cache::LocalUse;
 use crate::{process, registry, settings};
@@ -56,7 +60,12 @@ thread_local! {
 pub fn classify(query: ServerText) -> Answer {
     let chars = settings::max_query_chars();
     let bytes = query.prefix(chars);
-    with_backend(|backend, now| backend.classify(bytes, chars, now))
+    loop {
+        if let Some(answer) = with_backend(|backend, now| backend.classify(bytes, chars, now)) {
+            return answer;
+        }
+        client::check_interrupts();
+    }
 }
 
 /// Classifies queries, those that the cache does not hold in few runs; one answer per query, in order.

@@ -8,6 +8,7 @@ use harca_core::watch::traffic::Health;
 use super::entry::Entry;
 use super::state::{ACTIVE, Backend, CHALLENGER};
 use crate::bridge::server_text::ServerName;
+use crate::registry::Model;
 use crate::{registry, settings};
 
 /// The state of the active model in this backend.
@@ -79,7 +80,7 @@ impl Backend {
     pub(super) fn status(&self) -> Status {
         let runtime = Runtime::loaded();
         let active = self.entries[ACTIVE].as_ref();
-        let loaded = active.and_then(Entry::model).map(|model| model.classifier.manifest());
+        let loaded = active.and_then(Entry::model);
         let failure = active.and_then(Entry::failure);
         let state = match (settings::enabled(), loaded, failure) {
             (false, ..) => "off",
@@ -90,7 +91,7 @@ impl Backend {
         Status {
             state,
             model: loaded.and_then(|_| Some(self.names(ACTIVE)?.name())),
-            sha256: loaded.map(|manifest| manifest.sha256.clone()),
+            sha256: loaded.map(Model::sha256),
             failure: failure.map(Error::to_string),
             runtime_version: runtime.map(Runtime::version),
             runtime_path: runtime

@@ -103,6 +103,16 @@ pub fn report(error: &Error) -> ErrorReport {
             "Run \"make install\" for this server, or set pg_harca.onnxruntime_path to a supported version; then \
              reconnect.",
         ),
+        Error::Engine(_) => (
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "engine does not answer",
+            "See harca.health() for how it is, and pg_harca.engine for whether there is to be one.",
+        ),
+        Error::Busy(_) => (
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+            "engine is busy",
+            "Ask again later, with fewer texts at once, or raise pg_harca.engine_queue.",
+        ),
         Error::Protocol(_) => (
             PgSqlErrorCode::ERRCODE_PROTOCOL_VIOLATION,
             "engine does not speak as this library does",

@@ -103,6 +103,29 @@ impl Row<'_> {
         (without_nulls && kind as u32 == pg_sys::FLOAT4OID.to_u32()).then_some((reals, innermost))
     }
 
+    /// How many bytes a value of a type of variable length has, without reading it.
+    pub fn size(&self, column: usize) -> Option<u64> {
+        let datum = self.datum(column)?;
+        // SAFETY: the caller vouches for the type; what is asked for stands at the beginning of the value.
+        let whole = unsafe { pg_sys::toast_raw_datum_size(datum) };
+        Some((whole as u64).saturating_sub(pg_sys::VARHDRSZ as u64))
+    }
+
+    /// Some of the bytes of a value of a type of variable length, from a place on: of one that is out of line no more than
+    /// those are read.
+    pub fn slice(&self, column: usize, from: u64, bytes: usize) -> Option<Vec<u8>> {
+        let datum = self.datum(column)?;
+        let (from, count) = (i32::try_from(from).ok()?, i32::try_from(bytes).ok()?);
+        // SAFETY: the caller vouches for the type. The slice is a value of its own, which is freed again.
+        unsafe {
+            let slice = pg_sys::pg_detoast_datum_slice(datum.cast_mut_ptr(), from, count);
+            let size = varlena::varsize_any_exhdr(slice);
+            let found = std::slice::from_raw_parts(varlena::vardata_any(slice).cast::<u8>(), size).to_vec();
+            pg_sys::pfree(slice.cast());
+            Some(found)
+        }
+    }
+
     /// The bytes of a value of a type of variable length.
     pub fn bytes(&self, column: usize) -> Option<Vec<u8>> {
         let datum = self.datum(column)?;

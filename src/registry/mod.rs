@@ -16,13 +16,15 @@
 //! # The room
 //!
 //! Promises: finding a model needs no right of the caller's and no SPI. Only `labelled_rows` runs SQL, the caller's own.
-//! Uses: [`settings`], [`bridge`](crate::bridge), [`process`](crate::process). Used by: [`backend`](crate::backend),
+//! Uses: [`engine`](crate::engine), [`settings`], [`bridge`](crate::bridge), [`process`](crate::process). Used by: [`backend`](crate::backend),
 //! [`api`](crate::api), [`init`](crate::init).
 //!
+//! - [`engine_model`]: a model that the engine runs.
 //! - `tables`: the tables of the registry as a backend reads them.
 //! - [`preloaded_session`]: the session that the postmaster builds for all backends.
 //! - `labelled_rows`: labelled queries for an evaluation.
 
+pub mod engine_model;
 mod labelled_rows;
 pub mod preloaded_session;
 mod tables;
@@ -33,15 +35,19 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use harca_core::classify::classification::Classification;
 use harca_core::classify::classifier::Classifier;
 use harca_core::error::{Error, Result};
 use harca_core::model::deployment::{Comparison, Share};
 use harca_core::model::files::ModelFiles;
 use harca_core::model::manifest::Manifest;
 use harca_core::model::session::Runtime;
+use harca_core::model::transformer::{AnyManifest, Task, TransformerManifest};
 
 use crate::bridge::own_table;
-use crate::settings::{self, Executor};
+use crate::engine::client::{self, Outcome};
+use crate::settings::{self, Executor, Placement};
+use engine_model::{EngineModel, Origin};
 
 pub use labelled_rows::labelled_rows;
 pub use tables::announce_change;
@@ -49,10 +55,6 @@ pub use tables::announce_change;
 /// The model that travels inside the library, so that a fresh installation has no file to find.
 const BUILTIN_ONNX: &[u8] = include_bytes!("../../models/query_type/model.onnx");
 const BUILTIN_MANIFEST: &str = include_str!("../../models/query_type/manifest.json");
-
-/// File name of the ONNX Runtime library that `make install` puts into the extension's folder. The version is pinned
-/// because later ones start threads (see `harca_core::model::session`).
-const RUNTIME_FILE: &str = "libonnxruntime.so.1.24.4";
 
 /// Where a model comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,41 +209,160 @@ pub fn refresh(now: i64) -> Option<Deployment> {
     Some(deployment)
 }
 
+/// What runs a model.
+pub enum Runner {
+    /// This process.
+    Here(ManuallyDrop<Classifier>),
+    /// The engine.
+    Engine(Box<EngineModel>),
+}
+
 /// A model ready to answer, and what it was chosen by.
 pub struct Model {
-    /// The model itself.
-    pub classifier: ManuallyDrop<Classifier>,
+    /// What runs it.
+    pub runner: Runner,
     /// Where it came from.
     pub source: Source,
     executor: Executor,
+    placement: Placement,
     runtime_path: PathBuf,
     process: u32,
 }
 
 impl Model {
-    /// Whether the settings still name the runtime that runs it.
+    /// Whether the settings still name what runs it.
     pub fn is_current(&self) -> bool {
-        let runtime = !self.classifier.takes_runtime() || self.runtime_path == runtime_path();
-        self.executor == settings::executor() && runtime
+        let runtime = match &self.runner {
+            Runner::Here(classifier) => !classifier.takes_runtime() || self.runtime_path == runtime_path(),
+            Runner::Engine(_) => true,
+        };
+        self.executor == settings::executor() && self.placement == settings::placement() && runtime
+    }
+
+    /// Name and version.
+    pub fn name(&self) -> String {
+        match &self.runner {
+            Runner::Here(classifier) => name(classifier.manifest()),
+            Runner::Engine(model) => {
+                let (name, version) = model.manifest().name();
+                format!("{name} {version}")
+            }
+        }
+    }
+
+    /// What its scores stand for.
+    pub fn labels(&self) -> &[String] {
+        match &self.runner {
+            Runner::Here(classifier) => &classifier.manifest().labels,
+            Runner::Engine(model) => model.types(),
+        }
+    }
+
+    /// What an answer depends on beside the text.
+    pub fn identity(&self) -> &str {
+        match &self.runner {
+            Runner::Here(classifier) => classifier.identity(),
+            Runner::Engine(model) => model.identity(),
+        }
+    }
+
+    /// SHA-256 of the graph.
+    pub fn sha256(&self) -> String {
+        match &self.runner {
+            Runner::Here(classifier) => classifier.manifest().sha256.to_ascii_lowercase(),
+            Runner::Engine(model) => model.manifest().digests().0.to_ascii_lowercase(),
+        }
+    }
+
+    /// What runs it: `network`, the code of the extension, `onnxruntime` in the backend, or the `engine`.
+    pub fn executor(&self) -> &'static str {
+        match &self.runner {
+            Runner::Here(classifier) if classifier.takes_runtime() => "onnxruntime",
+            Runner::Here(_) => "network",
+            Runner::Engine(_) => "engine",
+        }
+    }
+
+    /// Classifies one text.
+    pub fn classify(&mut self, text: &str) -> Outcome<Classification> {
+        match &mut self.runner {
+            Runner::Here(classifier) => Outcome::Done(classifier.classify(text)),
+            Runner::Engine(model) => match model.classify(&[text]) {
+                Outcome::Interrupted => Outcome::Interrupted,
+                Outcome::Done(answers) => Outcome::Done(answers.and_then(|answers| {
+                    answers.first().copied().ok_or_else(|| Error::Engine("it has given no answer".into()))
+                })),
+            },
+        }
+    }
+
+    /// Bytes of the buffers that it keeps in this process.
+    pub fn buffer_bytes(&self) -> usize {
+        match &self.runner {
+            Runner::Here(classifier) => classifier.buffer_bytes(),
+            Runner::Engine(_) => 0,
+        }
     }
 
     /// Frees the session. One that came from the postmaster is given back instead: the runtime must not take apart in one
     /// process what it has built in another.
     pub fn release(self) -> Option<Self> {
-        if self.process == std::process::id() {
-            drop(ManuallyDrop::into_inner(self.classifier));
-            return None;
+        if self.process != std::process::id() {
+            return Some(self);
         }
-        Some(self)
+        if let Runner::Here(classifier) = self.runner {
+            drop(ManuallyDrop::into_inner(classifier));
+        }
+        None
     }
 }
 
-/// Loads a model, and the runtime if the model takes it: that is milliseconds, so call it once and keep the result.
+/// Loads a model, and the runtime if the model takes it: that is milliseconds, so call it once and keep the result. One that
+/// the engine runs is loaded there, when it is asked first.
 ///
 /// # Errors
-/// As [`ModelFiles::read`], [`Classifier::by_network`], [`Runtime::load`] and [`Classifier::by_runtime`].
+/// As [`ModelFiles::read`], [`Classifier::by_network`], [`Runtime::load`] and [`Classifier::by_runtime`];
+/// [`Error::ModelShape`] for one that does not classify, [`Error::Engine`] for one that the engine runs while that is off.
 pub fn open(source: &Source) -> Result<Model> {
-    start(source, &source.files()?)
+    let model = match in_engine(source)? {
+        Some(_) if !settings::engine() => return Err(Error::Engine("pg_harca.engine is off".into())),
+        Some(model) => with_settings(source, Runner::Engine(Box::new(model))),
+        None => start(source, &source.files()?)?,
+    };
+    match &model.runner {
+        Runner::Engine(found) if found.task() != Task::Classification => {
+            Err(Error::ModelShape("it does not classify, but gives vectors or scores of pairs".into()))
+        }
+        _ => Ok(model),
+    }
+}
+
+/// The model, if the engine is to run it.
+fn in_engine(source: &Source) -> Result<Option<EngineModel>> {
+    let everything = settings::placement() == Placement::Engine;
+    match source {
+        Source::Registered { model, identity } => {
+            let fail = |reason: &str| Error::ModelFile { path: model.into(), reason: reason.into() };
+            let manifest = tables::manifest(model).ok_or_else(|| fail("it is not registered"))?;
+            let transformer = matches!(AnyManifest::parse(&manifest)?, AnyManifest::Transformer(_));
+            if !transformer && !everything {
+                return Ok(None);
+            }
+            let found = EngineModel::new(&manifest, Origin::Table(model.clone()))?;
+            if found.identity() != identity {
+                return Err(fail("its manifest is not the one that was registered"));
+            }
+            if transformer && settings::placement() == Placement::Backend {
+                return Err(Error::Refused("a model with a tokenizer runs in the engine alone".into()));
+            }
+            Ok(Some(found))
+        }
+        Source::Builtin if everything => {
+            let origin = Origin::Memory(Bytes::from_static(BUILTIN_ONNX), Bytes::new());
+            EngineModel::new(BUILTIN_MANIFEST, origin).map(Some)
+        }
+        Source::Builtin | Source::Folder(_) => Ok(None),
+    }
 }
 
 /// Loads a model that somebody wants to register, and gives it with what it would be registered by.
@@ -254,6 +375,29 @@ pub fn try_out(manifest: &str, graph: Bytes) -> Result<Model> {
     start(&source, &files)
 }
 
+/// The same for a model with a tokenizer, which the engine loads and tries. It waits, and a cancel ends it.
+///
+/// # Errors
+/// As [`TransformerManifest::of_applicant`], and those of the engine.
+pub fn try_out_transformer(manifest: &str, graph: Bytes, tokenizer: Bytes) -> Result<EngineModel> {
+    TransformerManifest::of_applicant(manifest, &graph, &tokenizer, settings::max_engine_model_bytes())?;
+    let model = EngineModel::new(manifest, Origin::Memory(graph, tokenizer))?;
+    client::wait(|| client::load(&model, None))?;
+    Ok(model)
+}
+
+/// The model that people call so: by name and version, by name alone, or `builtin`.
+///
+/// # Errors
+/// [`Error::ModelFile`] when there is none.
+pub fn named(name: &str) -> Result<Source> {
+    if name == settings::BUILTIN_MODEL || name == builtin_name() {
+        return Ok(Source::Builtin);
+    }
+    let fail = || Error::ModelFile { path: name.into(), reason: "it is not registered".into() };
+    tables::latest(name).map(|model| Source::deployed(&model)).ok_or_else(fail)
+}
+
 /// The model of this name in the registry, or the built-in one, loaded.
 ///
 /// # Errors
@@ -263,22 +407,26 @@ pub fn open_named(model: &str) -> Result<Model> {
 }
 
 fn start(source: &Source, files: &ModelFiles) -> Result<Model> {
-    let (executor, runtime_path) = (settings::executor(), runtime_path());
-    let network = match executor {
+    let network = match settings::executor() {
         Executor::Auto => Classifier::by_network(files)?,
         Executor::OnnxRuntime => None,
     };
     let classifier = match network {
         Some(classifier) => classifier,
-        None => Classifier::by_runtime(files, Runtime::load(&runtime_path)?)?,
+        None => Classifier::by_runtime(files, Runtime::load(&runtime_path())?)?,
     };
-    Ok(Model {
-        classifier: ManuallyDrop::new(classifier),
+    Ok(with_settings(source, Runner::Here(ManuallyDrop::new(classifier))))
+}
+
+fn with_settings(source: &Source, runner: Runner) -> Model {
+    Model {
+        runner,
         source: source.clone(),
-        executor,
-        runtime_path,
+        executor: settings::executor(),
+        placement: settings::placement(),
+        runtime_path: runtime_path(),
         process: std::process::id(),
-    })
+    }
 }
 
 /// Name and version of a model, as the column `model` shows them.
@@ -298,7 +446,8 @@ pub fn builtin() -> (&'static str, usize) {
 
 /// Where the runtime is looked for.
 pub fn runtime_path() -> PathBuf {
-    settings::onnxruntime_path().map_or_else(|| extension_folder().join(RUNTIME_FILE), PathBuf::from)
+    settings::onnxruntime_path()
+        .map_or_else(|| extension_folder().join(crate::process::ONNXRUNTIME_FILE), PathBuf::from)
 }
 
 /// The folder of a model: a bare name is one of the installed models.

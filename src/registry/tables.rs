@@ -34,6 +34,9 @@ mod model_column {
     pub const IDENTITY: usize = 1;
     pub const MANIFEST: usize = 2;
     pub const GRAPH: usize = 3;
+    pub const TOKENIZER: usize = 4;
+    pub const NAME: usize = 6;
+    pub const REGISTERED_AT: usize = 12;
 }
 
 /// The table whose invalidation says that models have changed; 0 until it was looked for, and where there is none.
@@ -102,6 +105,40 @@ pub fn identity(model: &str) -> Option<String> {
 /// Manifest and graph of a registered model.
 pub fn model(model: &str) -> Option<(String, Vec<u8>)> {
     find_model(model, |row| Some((row.text(model_column::MANIFEST)?, row.bytes(model_column::GRAPH)?)))
+}
+
+/// The registered model of this name and version, or the one of this name alone that was registered last.
+pub fn latest(name: &str) -> Option<String> {
+    let mut found = None;
+    scan(find(c"model")?, |row| {
+        let model = row.text(model_column::MODEL);
+        let rank = match model.as_deref() {
+            Some(model) if model == name => i64::MAX,
+            _ if row.text(model_column::NAME).as_deref() == Some(name) => {
+                row.big_int(model_column::REGISTERED_AT).unwrap_or(i64::MIN)
+            }
+            _ => return false,
+        };
+        found = found.take().max(model.map(|model| (rank, model)));
+        false
+    });
+    found.map(|(_, model)| model)
+}
+
+/// The manifest of a registered model.
+pub fn manifest(model: &str) -> Option<String> {
+    find_model(model, |row| row.text(model_column::MANIFEST))
+}
+
+/// Bytes of the graph and of the tokenizer of a registered model, 0 where there is no tokenizer.
+pub fn sizes(model: &str) -> Option<(u64, u64)> {
+    find_model(model, |row| Some((row.size(model_column::GRAPH)?, row.size(model_column::TOKENIZER).unwrap_or(0))))
+}
+
+/// Some of the bytes of the graph, or of the tokenizer, of a registered model.
+pub fn part(model: &str, tokenizer: bool, from: u64, bytes: usize) -> Option<Vec<u8>> {
+    let column = if tokenizer { model_column::TOKENIZER } else { model_column::GRAPH };
+    find_model(model, |row| row.slice(column, from, bytes))
 }
 
 /// There are few models, and their graphs are out of line: a scan reads a page or two.

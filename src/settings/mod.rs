@@ -8,6 +8,7 @@
 
 mod cache;
 mod classification;
+mod engine;
 mod models;
 mod watch;
 
@@ -23,6 +24,10 @@ pub use classification::{
     ACTIVE_MODEL, BUILTIN_MODEL, Executor, batch_size, enabled, executor, max_query_chars, min_confidence, model,
     model_settings_version, onnxruntime_path, preload_session,
 };
+pub use engine::{
+    Placement, engine, engine_memory, engine_onnxruntime_path, engine_providers, engine_queue, engine_strategy,
+    engine_threads, engine_timeout, engine_wait, max_engine_model_bytes, placement,
+};
 pub use models::{limits, max_model_bytes, retry_interval};
 pub use watch::{drift_window, query_log_bytes, query_log_retention, query_log_sample, track_statistics};
 
@@ -31,6 +36,7 @@ pub fn define() {
     classification::define();
     cache::define();
     models::define();
+    engine::define();
     watch::define();
     // SAFETY: called once per process, from _PG_init, after the last definition.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"pg_harca".as_ptr()) };

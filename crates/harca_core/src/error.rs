@@ -50,6 +50,12 @@ pub enum Error {
         /// The bound, in milliseconds.
         bound_ms: String,
     },
+    /// The engine is not there, does not answer, or cannot do what it was asked for: soon it may.
+    #[error("engine: {0}")]
+    Engine(String),
+    /// The engine has too much to do.
+    #[error("engine: {0}")]
+    Busy(String),
     /// What came in on a connection between a backend and the engine is not what the protocol allows.
     #[error("protocol violation: {0}")]
     Protocol(String),

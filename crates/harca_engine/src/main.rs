@@ -4,10 +4,10 @@ use std::io::{self, BufRead, Write, stdin, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use harca_core::protocol::settings::{EngineSettings, Event, Level};
+use harca_core::protocol::settings::{CANNOT_BEGIN, EngineSettings, Event, Level};
 use harca_engine::engine::Engine;
 use harca_engine::model::ManifestLoader;
-use harca_engine::process::{CANNOT_BEGIN, tie};
+use harca_engine::process::tie;
 use harca_engine::serve::listener;
 
 fn main() -> ExitCode {

@@ -142,12 +142,7 @@ impl Manifest {
     /// # Errors
     /// [`Error::Manifest`] when the SHA-256 differs.
     pub fn verify(&self, model: &[u8]) -> Result<()> {
-        let found = sha256(model);
-        if found.eq_ignore_ascii_case(&self.sha256) {
-            Ok(())
-        } else {
-            Err(Error::Manifest(format!("sha256 of {} is {found}, expected {}", self.file, self.sha256)))
-        }
+        verify(&self.file, &self.sha256, model)
     }
 
     fn check(&self) -> Result<()> {
@@ -184,6 +179,16 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+}
+
+/// Confirms that `bytes` are the file of this name and SHA-256.
+pub(super) fn verify(file: &str, expected: &str, bytes: &[u8]) -> Result<()> {
+    let found = sha256(bytes);
+    if found.eq_ignore_ascii_case(expected) {
+        Ok(())
+    } else {
+        Err(Error::Manifest(format!("sha256 of {file} is {found}, expected {expected}")))
     }
 }
 

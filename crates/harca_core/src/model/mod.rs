@@ -7,6 +7,7 @@
 //!
 //! - [`manifest`]: what a model says of itself: inputs, labels, calibration, digest, golden queries.
 //! - [`transformer`]: the same for a model with a tokenizer, which the engine runs.
+//! - [`import`]: a model in a folder as model hubs lay it out.
 //! - [`files`]: a manifest with its graph, from a folder, a registry, the program, or somebody who wants to register it.
 //! - [`graph_check`]: what a foreign graph may hold.
 //! - [`network`]: graphs of `harca_train`, run by this crate. [`session`]: all others, run by ONNX Runtime.
@@ -17,6 +18,7 @@ pub mod deployment;
 pub mod evaluation;
 pub mod files;
 pub mod graph_check;
+pub mod import;
 pub mod manifest;
 pub mod network;
 pub mod session;

@@ -6,15 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::graph_check;
 use super::manifest::{self, Calibration, GoldenQuery, MAX_LABELS, Manifest, UNKNOWN};
 use crate::error::{Error, Result, one_line};
 
 /// The manifest revision of transformers.
 pub const FORMAT: u32 = 2;
 
-/// Most labels of a classification; as a classifier of queries a model has at most [`MAX_LABELS`] types.
+/// Most labels of a classification; where they are more than [`MAX_LABELS`], several stand for one type.
 pub const MAX_CLASSES: usize = 1024;
 
 /// Most tokens that a model may read of a text.
@@ -33,6 +35,18 @@ pub enum Task {
     Embedding,
     /// A pair of texts to a number: how well the second answers the first.
     Score,
+}
+
+impl Task {
+    /// As users read it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Embedding => "embedding",
+            Self::Score => "score",
+        }
+    }
 }
 
 /// How the states of a text's tokens become one vector.
@@ -163,6 +177,28 @@ impl TransformerManifest {
         Ok(manifest)
     }
 
+    /// A model that somebody wants to register: its files are those of the manifest, and its graph is one that may be loaded.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] when manifest and files do not fit each other, or a classification has no golden queries, by which
+    /// it is known to work; [`Error::Refused`] when the files are larger than `most` bytes or the graph is refused by
+    /// [`graph_check::check`].
+    pub fn of_applicant(json: &str, graph: &Bytes, tokenizer: &[u8], most: u64) -> Result<Self> {
+        let manifest = Self::parse(json)?;
+        let bytes = graph.len() as u64 + tokenizer.len() as u64;
+        if bytes > most {
+            return Err(Error::Refused(format!("its files have {bytes} bytes, at most {most} are allowed")));
+        }
+        for (spec, file) in [(&manifest.graph, &graph[..]), (&manifest.tokenizer, tokenizer)] {
+            manifest::verify(&spec.file, &spec.sha256, file)?;
+        }
+        graph_check::check(graph.clone())?;
+        if manifest.task == Task::Classification && manifest.golden.is_empty() {
+            return Err(Error::Manifest("there are no golden queries to try the model with".into()));
+        }
+        Ok(manifest)
+    }
+
     /// The query types that it knows, in the order of their first label.
     #[must_use]
     pub fn types(&self) -> Vec<&str> {
@@ -248,7 +284,7 @@ impl TransformerManifest {
             }
         }
         let types = self.types();
-        if !self.query_types.is_empty() && !(2..=MAX_LABELS).contains(&types.len()) {
+        if !(2..=MAX_LABELS).contains(&types.len()) {
             return Err(format!("{} query types, expected 2 to {MAX_LABELS}", types.len()));
         }
         for golden in &self.golden {

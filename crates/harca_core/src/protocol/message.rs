@@ -190,6 +190,8 @@ pub enum Request {
         /// The model.
         model: Digest,
     },
+    /// End, and be started anew. No answer but the end of the connection.
+    End,
     /// Answered by [`Reply::Status`].
     Status {
         /// Number of the request.
@@ -229,7 +231,7 @@ impl Request {
             }
             Self::Offer { manifest, .. } => at_most("bytes of a manifest", manifest.len(), MAX_MANIFEST_BYTES),
             Self::Part { bytes, .. } => at_most("bytes of a part", bytes.len(), MAX_PART_BYTES),
-            Self::Cancel { .. } | Self::Load { .. } | Self::Status { .. } => Ok(()),
+            Self::Cancel { .. } | Self::Load { .. } | Self::End | Self::Status { .. } => Ok(()),
         }
     }
 }
@@ -245,8 +247,6 @@ pub enum Failure {
     Input,
     /// The model has brought the engine down and is not run until somebody releases it.
     Quarantined,
-    /// The engine is about to end.
-    Ending,
 }
 
 /// What the engine answers.
@@ -367,6 +367,7 @@ mod tests {
             Request::Offer { model: Digest([1; 32]), manifest: "{}".into(), graph: 1 << 40, tokenizer: 0 },
             Request::Part { file: File::Tokenizer, bytes: vec![0, 255] },
             Request::Load { id: 1, model: Digest([0; 32]) },
+            Request::End,
             Request::Status { id: 2 },
         ] {
             assert_eq!(Request::decode(body(&request.encode().unwrap())).unwrap(), request);

@@ -23,7 +23,7 @@
 //! Promises: whatever comes in is bounded before memory is taken for it, and what breaks a bound comes out as an
 //! [`Error`](crate::error::Error), after which the connection is good for nothing. No function here does anything but read and
 //! write memory and the stream that it is given.
-//! Uses: [`error`](crate::error). Used by: no other room; the engine and its client.
+//! Uses: [`error`](crate::error). Used by: [`watch`](crate::watch), the engine and its client.
 
 pub mod digest;
 pub mod frame;

@@ -63,6 +63,12 @@ pub struct EngineSettings {
     pub quarantined: Vec<Digest>,
 }
 
+/// The exit status of an engine that had more memory than it may have.
+pub const OUT_OF_MEMORY: i32 = 70;
+
+/// The exit status of an engine that could not begin.
+pub const CANNOT_BEGIN: i32 = 71;
+
 /// How important an [`Event`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

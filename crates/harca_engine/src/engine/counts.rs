@@ -56,6 +56,9 @@ impl Counts {
         (status.truncated, status.busy) = (self.truncated, self.busy);
         for (counts, told) in self.by_priority.iter().zip(&mut status.by_priority) {
             (told.requests, told.failed) = (counts.requests, counts.failed);
+            if counts.requests == 0 {
+                continue;
+            }
             for (histogram, quantiles) in [(&counts.wait, &mut told.wait), (&counts.run, &mut told.run)] {
                 let snapshot = histogram.snapshot();
                 *quantiles = [0.5, 0.95, 0.99].map(|q| snapshot.quantile(q).unwrap_or(0) / 1000);

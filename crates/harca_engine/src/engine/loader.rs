@@ -67,7 +67,7 @@ impl Engine {
                 let loaded = Arc::new(Loaded { model: found, files, threads });
                 let (waiting, name) = {
                     let mut state = self.state();
-                    let entry = state.models.entry(model).or_default();
+                    let entry = state.entry(model);
                     (entry.ready(Arc::clone(&loaded), micros), entry.name.clone())
                 };
                 let (provider, detail) = loaded.model.provider();

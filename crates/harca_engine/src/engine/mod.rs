@@ -67,6 +67,23 @@ struct State {
     cancelled: u64,
 }
 
+/// Models that are remembered; those that are not there are forgotten first, the longest unused before the others.
+const MAX_MODELS: usize = 256;
+
+impl State {
+    /// What is known of a model; nothing yet of one that nobody has asked for.
+    fn entry(&mut self, model: Digest) -> &mut Entry {
+        if self.models.len() >= MAX_MODELS && !self.models.contains_key(&model) {
+            let idle = self.models.iter().filter(|(_, entry)| entry.is_idle());
+            if let Some((&forgotten, _)) = idle.min_by_key(|(_, entry)| entry.used_at) {
+                self.models.remove(&forgotten);
+                self.scheduler.forget(forgotten);
+            }
+        }
+        self.models.entry(model).or_default()
+    }
+}
+
 /// What all threads share.
 pub struct Engine {
     began: Instant,
@@ -205,7 +222,7 @@ impl Engine {
         }
         let now = self.now();
         let mut state = self.state();
-        let entry = state.models.entry(model).or_default();
+        let entry = state.entry(model);
         entry.used_at = now;
         match entry.admit(ticket, texts, now) {
             models::Admission::Run(loaded, texts) => Some((loaded, texts)),
@@ -253,7 +270,7 @@ impl Engine {
 
     fn refuse(&self, model: Digest, ticket: &Ticket, failure: Failure, reason: &str) {
         if ticket.fail(failure, reason) {
-            self.state().models.entry(model).or_default().counts.of(ticket.priority()).failed += 1;
+            self.state().entry(model).counts.of(ticket.priority()).failed += 1;
         }
     }
 
@@ -267,17 +284,17 @@ impl Engine {
     #[must_use]
     pub fn expect(&self, model: Digest) -> bool {
         let quarantined = self.settings().quarantined.contains(&model);
-        !quarantined && self.state().models.entry(model).or_default().expect()
+        !quarantined && self.state().entry(model).expect()
     }
 
     /// Name and version of a model that is coming in.
     pub fn name(&self, model: Digest, name: &str) {
-        name.clone_into(&mut self.state().models.entry(model).or_default().name);
+        name.clone_into(&mut self.state().entry(model).name);
     }
 
     /// A model has come in as a whole: it is loaded next.
     pub fn arrived(&self, model: Digest, files: crate::model::files::ModelFiles) {
-        self.state().models.entry(model).or_default().arrive(files);
+        self.state().entry(model).arrive(files);
         self.arrived.notify_one();
     }
 
@@ -286,7 +303,7 @@ impl Engine {
         let (reason, now) = (error.to_string(), self.now());
         let (waiting, name) = {
             let mut state = self.state();
-            let entry = state.models.entry(model).or_default();
+            let entry = state.entry(model);
             (entry.fail(&reason, now), entry.name.clone())
         };
         self.say(Level::Warning, &format!("model \"{name}\" cannot be used: {reason}"));

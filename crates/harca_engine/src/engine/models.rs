@@ -139,6 +139,11 @@ impl Entry {
         std::mem::take(&mut self.waiting)
     }
 
+    /// Whether it is neither there nor on its way, and nobody waits for it.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Gone | Stage::Broken { .. }) && self.waiting.is_empty()
+    }
+
     /// The model, if it is in memory.
     pub fn loaded(&self) -> Option<&Arc<Loaded>> {
         match &self.stage {

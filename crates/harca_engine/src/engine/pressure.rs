@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harca_core::protocol::digest::Digest;
-use harca_core::protocol::settings::Level;
+use harca_core::protocol::settings::{Level, OUT_OF_MEMORY};
 
 use super::Engine;
 use super::models::Stage;
@@ -119,7 +119,7 @@ impl Engine {
         let freed = self.let_go(step, unused_since);
         if share > 1.0 && freed == 0 {
             self.say(Level::Warning, &format!("the engine has {used} bytes of {bound} that it may have, and ends"));
-            std::process::exit(crate::process::OUT_OF_MEMORY);
+            std::process::exit(OUT_OF_MEMORY);
         }
     }
 

@@ -84,10 +84,12 @@ impl Engine {
     fn answer(&self, model: Digest, priority: Priority, items: &[Item<Text>], values: &Values, began: u64, ended: u64) {
         for (item, numbers) in items.iter().zip(values.numbers.chunks(values.width.max(1))) {
             let Text { ticket, place, .. } = &item.work;
-            if let Some(times) = ticket.take(*place, numbers, began, ended)
-                && let Some(entry) = self.state().models.get_mut(&model)
-            {
-                entry.counts.answered(priority, times);
+            if let Some((times, output)) = ticket.take(*place, numbers, began, ended) {
+                // Counted first: whoever has the answer sees it counted.
+                if let Some(entry) = self.state().models.get_mut(&model) {
+                    entry.counts.answered(priority, times);
+                }
+                ticket.reply(output);
             }
         }
     }

@@ -7,9 +7,3 @@ pub mod at_work;
 pub mod memory;
 pub mod processors;
 pub mod tie;
-
-/// The exit status of an engine that had more memory than it may have.
-pub const OUT_OF_MEMORY: i32 = 70;
-
-/// The exit status of an engine that could not begin.
-pub const CANNOT_BEGIN: i32 = 71;

@@ -8,7 +8,7 @@ use harca_core::protocol::priority::Priority;
 
 use super::outgoing::Outgoing;
 
-/// A request that was taken in. Its texts may be run in several batches; the last one sends the reply.
+/// A request that was taken in. Its texts may be run in several batches; the last one completes the answer.
 pub struct Ticket {
     id: u64,
     priority: Priority,
@@ -96,8 +96,8 @@ impl Ticket {
     }
 
     /// Takes the numbers of its text number `place` from a run that began and ended at these times. With the last one the
-    /// reply goes out, and the times are given.
-    pub fn take(&self, place: usize, numbers: &[f32], began: u64, ended: u64) -> Option<Times> {
+    /// answer is complete: it is given with its times, for [`Self::reply`].
+    pub fn take(&self, place: usize, numbers: &[f32], began: u64, ended: u64) -> Option<(Times, Output)> {
         let mut gathered = self.gathered();
         let width = numbers.len();
         if gathered.values.is_empty() {
@@ -117,9 +117,12 @@ impl Ticket {
         let mut output = std::mem::take(&mut gathered.output);
         output.values = std::mem::take(&mut gathered.values);
         (output.waited, output.ran) = (micros(times.waited), micros(times.ran));
-        drop(gathered);
+        Some((times, output))
+    }
+
+    /// Sends the answer.
+    pub fn reply(&self, output: Output) {
         self.reply_to.reply(&Reply::Done { id: self.id, output });
-        Some(times)
     }
 
     /// It has no texts, and is done.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use harca_core::error::{Error, Result};
 use harca_core::protocol::digest::Digest;
 use harca_core::protocol::frame::Incoming;
-use harca_core::protocol::message::{Failure, Hello, Reply, Request};
+use harca_core::protocol::message::{Hello, Reply, Request};
 
 use crate::engine::Engine;
 use crate::model::files::ArrivingFiles;
@@ -115,6 +115,10 @@ impl Connection {
                     }
                 }
             }
+            Request::End => {
+                self.engine.log("the engine ends because it was asked to");
+                std::process::exit(0);
+            }
             Request::Status { id } => {
                 let status = Box::new(self.engine.status());
                 self.outgoing.reply(&Reply::Status { id, status });
@@ -181,12 +185,5 @@ impl Connection {
         }
         self.engine.drop_given_up();
         self.outgoing.close();
-    }
-
-    /// Tells whoever waits on this connection that the engine is about to end.
-    pub fn farewell(&mut self) {
-        for ticket in self.tickets.drain().filter_map(|(_, ticket)| ticket.upgrade()) {
-            ticket.fail(Failure::Ending, "the engine is about to end");
-        }
     }
 }

@@ -1,0 +1,88 @@
+//! What the supervisor leaves in the data folder for backends to read, and what they leave for it.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use harca_core::protocol::digest::Digest;
+
+use crate::process;
+
+/// How the engine is, one object of JSON.
+const STATE: &str = "pg_harca_engine.state";
+
+/// Models that are not to be run, a digest a line.
+const QUARANTINE: &str = "pg_harca_engine.quarantine";
+
+/// What the engine was about to do when it ended; it writes the file itself.
+pub const AT_WORK: &str = "pg_harca_engine.at_work";
+
+/// Largest file that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// How the engine is, by the supervisor's account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// `running`, `starting` or `off`.
+    pub state: String,
+    /// Why it is not running, or how it ended the last time; empty where there is nothing to say.
+    pub detail: String,
+    /// Since when, in microseconds as of PostgreSQL.
+    pub since: i64,
+    /// How often it was started again.
+    pub restarts: i64,
+}
+
+/// What the supervisor of this server has written last; none where it has never run.
+pub fn state() -> Option<State> {
+    let json: serde_json::Value = serde_json::from_slice(&read(STATE)?).ok()?;
+    // A file that a former run of the server has left says nothing.
+    if json["server"].as_i64()? != process::server_start() {
+        return None;
+    }
+    Some(State {
+        state: json["state"].as_str()?.into(),
+        detail: json["detail"].as_str()?.into(),
+        since: json["since"].as_i64()?,
+        restarts: json["restarts"].as_i64()?,
+    })
+}
+
+/// Writes how the engine is; whether that was possible.
+pub fn write_state(state: &State) -> bool {
+    let json = serde_json::json!({
+        "server": process::server_start(), "state": state.state, "detail": state.detail,
+        "since": state.since, "restarts": state.restarts,
+    });
+    write(STATE, json.to_string().as_bytes())
+}
+
+/// Models that are not to be run.
+pub fn quarantine() -> Vec<Digest> {
+    let text = read(QUARANTINE).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    text.lines().filter_map(Digest::of_hex).collect()
+}
+
+/// Writes which models are not to be run; whether that was possible.
+pub fn write_quarantine(models: &[Digest]) -> bool {
+    let lines: String = models.iter().map(|model| format!("{model}\n")).collect();
+    write(QUARANTINE, lines.as_bytes())
+}
+
+/// The models that the engine was at when it ended.
+pub fn at_work() -> Vec<Digest> {
+    read(AT_WORK).map(|bytes| harca_core::protocol::settings::at_work(&bytes)).unwrap_or_default()
+}
+
+fn read(name: &str) -> Option<Vec<u8>> {
+    let metadata = fs::symlink_metadata(name).ok()?;
+    (metadata.is_file() && metadata.len() <= MAX_BYTES).then(|| fs::read(name).ok())?
+}
+
+/// By way of a rename, so that nobody reads half of it. Not synced: after a crash of the machine nobody asks for it.
+fn write(name: &str, content: &[u8]) -> bool {
+    let unfinished = format!("{name}.{}", std::process::id());
+    let mut options = fs::OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
+    opened.and_then(|mut file| file.write_all(content)).and_then(|()| fs::rename(&unfinished, name)).is_ok()
+}
