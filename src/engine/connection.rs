@@ -110,11 +110,11 @@ impl Connection {
 
     fn next_reply(&mut self) -> Result<Option<Reply>> {
         loop {
-            if !self.greeted {
-                if let Some(body) = self.incoming.take()? {
-                    Hello::decode(body)?.check()?;
-                    self.greeted = true;
-                }
+            if !self.greeted
+                && let Some(body) = self.incoming.take()?
+            {
+                Hello::decode(body)?.check()?;
+                self.greeted = true;
             }
             if self.greeted
                 && let Some(body) = self.incoming.take()?

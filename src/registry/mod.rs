@@ -212,7 +212,7 @@ pub fn refresh(now: i64) -> Option<Deployment> {
 /// What runs a model.
 pub enum Runner {
     /// This process.
-    Here(ManuallyDrop<Classifier>),
+    Here(ManuallyDrop<Box<Classifier>>),
     /// The engine.
     Engine(Box<EngineModel>),
 }
@@ -415,7 +415,7 @@ fn start(source: &Source, files: &ModelFiles) -> Result<Model> {
         Some(classifier) => classifier,
         None => Classifier::by_runtime(files, Runtime::load(&runtime_path())?)?,
     };
-    Ok(with_settings(source, Runner::Here(ManuallyDrop::new(classifier))))
+    Ok(with_settings(source, Runner::Here(ManuallyDrop::new(Box::new(classifier)))))
 }
 
 fn with_settings(source: &Source, runner: Runner) -> Model {

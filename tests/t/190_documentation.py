@@ -19,8 +19,8 @@ from harness.server import PgError  # noqa: E402
 from harness.training import rows_of, train  # noqa: E402
 
 PAGES = ["README.md", *(f"docs/{name}.md" for name in (
-    "classification", "search", "text-search", "models", "settings", "monitoring", "limits", "troubleshooting"))]  # fmt: skip
-NOT_HERE = {"signature": "it is no statement", "pg_textsearch": "it needs another extension"}
+    "classification", "search", "text-search", "models", "engine", "settings", "monitoring", "limits", "troubleshooting"))]  # fmt: skip
+NOT_HERE = {"signature": "it is no statement", "hub": "it needs a model of a hub", "pg_textsearch": "it needs another extension"}
 # Written by make bench and make eval.
 WRITTEN = {"BENCHMARKS", "SEARCH_QUALITY"}
 REQUESTS = ROOT / "models/training/examples/support_requests.tsv"
