@@ -4,7 +4,8 @@
 # make bench      docs/BENCHMARKS.md and docs/benchmarks.json, about 35 minutes on 2 idle cores; BENCH='--only rows,miss' narrows it
 # make eval       docs/SEARCH_QUALITY.md, search measured on the collections of DATA/ir, with three embedding models, about 30
 #                 minutes on 2 idle cores; EVAL='--only cacm --models e5' narrows it
-# make train      the shipped model from DATA (its folder), an hour and more on 2 cores; make train-test tests the trainer
+# make train      the shipped model from DATA (its folder), some hours on 2 cores, and goes on where it was stopped; make train-test
+#                 tests the trainer
 # make install    PG_CONFIG=/path/to/pg_config [DESTDIR=…]: compile and install into that server
 # make uninstall  PG_CONFIG=…
 # make clean      remove what was compiled; make distclean: and everything that was fetched

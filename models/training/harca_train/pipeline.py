@@ -9,7 +9,7 @@ from harca_train import curve, distill, evaluate, export, features, prune, quant
 from harca_train.corpus import Splits
 from harca_train.dataset import Dataset, prepare
 from harca_train.errors import TrainingError
-from harca_train.pretrained import Pretrained
+from harca_train.pretrained import Pretrained, States
 from harca_train.vectors import Vocabulary, WordVectors
 from harca_train.workspace import STEPS, read_json, write_json
 
@@ -49,12 +49,16 @@ class Pipeline:
         pretrained = Pretrained(self.settings["teacher"]["frozen_layers"])
         # All texts but the plain forms of the pool, which come last and which only the template models read.
         read = len(self.dataset.texts) - len(self.dataset.pool)
-        states = pretrained.states(self.dataset.texts[:read])
+        kept = folder / "states.npz"
+        states = States.load(kept) if kept.exists() else pretrained.states(self.dataset.texts[:read])
+        if not kept.exists():
+            states.save(kept)
         self.workspace.log(f"lower layers done for {len(states)} texts")
         for fold in missing:
             logits = teach.teach(self.settings, self.dataset, fold, pretrained, states)
             save_arrays(self._file(folder, fold, "npz"), logits)
             self._say(fold, "pretrained encoder", logits["written"][fold.held].argmax(axis=1))
+        kept.unlink()
 
     def distill(self, folder):
         """Trains the template models and the students."""

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 
 from harca_train.errors import TrainingError
+from harca_train.precision import mixed
 from harca_train.progress import progress
 
 # Texts are cut here: a query that has not shown its form after so many tokens never will.
@@ -32,6 +33,19 @@ class States:
 
     def __len__(self):
         return len(self.starts) - 1
+
+    def save(self, path):
+        """Writes the states to `path` in one piece, so that a run that was stopped need not make them again."""
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, values=self.values, starts=self.starts)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path):
+        """The states that `save` wrote."""
+        stored = np.load(path)
+        return cls(stored["values"], stored["starts"])
 
     def lengths(self):
         """Tokens of each text, int64 [texts]."""
@@ -103,7 +117,7 @@ class Pretrained:
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         values = np.empty((starts[-1], self.width), dtype=np.float16)
         order = np.argsort(lengths, kind="stable")
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), mixed():
             for begin in progress(range(0, len(order), 256), "lower layers"):
                 rows = order[begin:begin + 256]
                 longest = int(lengths[rows].max())

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from harca_train.batches import by_length
+from harca_train.precision import mixed
 from harca_train.progress import progress
 
 
@@ -63,7 +64,7 @@ def train(pretrained, states, views, targets, weights, settings, seed, name):
         drawn = np.array([rows[max(0, chance.integers(-1, len(rows)))] for rows in views])
         for texts in progress(by_length(states.lengths()[drawn], batch, chance), f"{name}, epoch {epoch + 1}"):
             hidden, padding = states.batch(drawn[texts])
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed():
                 logits = model(hidden, padding)
             loss = functional.cross_entropy(
                 logits.float(), targets[texts], reduction="none", label_smoothing=settings["smoothing"]
@@ -83,7 +84,7 @@ def logits_of(model, states, rows, name):
     order = np.argsort(states.lengths()[rows], kind="stable")
     found = np.empty((len(rows), model.head.out_features), dtype=np.float32)
     model.eval()
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), mixed():
         for begin in progress(range(0, len(order), 256), name):
             places = order[begin:begin + 256]
             found[places] = model(*states.batch(rows[places])).float().numpy()
