@@ -5,7 +5,7 @@ use pgrx::pg_sys::Datum;
 
 use crate::backend::{self, Answer};
 use crate::bridge::function_call::{Call, sql_function};
-use crate::bridge::server_text::{ServerName, ServerText};
+use crate::bridge::server_text::ServerText;
 use crate::bridge::value::Value;
 
 /// Elements of an array that are looked up together, as many as the model takes at once; it cuts them into runs, and a
@@ -21,7 +21,7 @@ fn classify_query(call: &mut Call<'_>) -> Datum {
     match call.text(0) {
         Some(query) => {
             let answer = backend::classify(query);
-            call.composite(columns(query, &answer))
+            call.composite(answer.columns(query))
         }
         None => call.null(),
     }
@@ -52,38 +52,12 @@ fn classify_queries(call: &mut Call<'_>) -> Datum {
         }
         rows.batch(|rows| {
             let queries: Vec<ServerText> = batch.iter().filter_map(|(query, _)| *query).collect();
-            let mut answers = backend::classify_batch(&queries).into_iter();
+            let answers = backend::classify_batch(&queries);
+            let mut answers = answers.iter();
             for (query, ordinality) in &batch {
-                let ordinality = Value::Int(*ordinality);
-                match query.and_then(|query| Some((query, answers.next()?))) {
-                    Some((query, answer)) => {
-                        let [a, b, c, d, e, f] = columns(query, &answer);
-                        rows.push([ordinality, a, b, c, d, e, f]);
-                    }
-                    None => rows.push([
-                        ordinality,
-                        Value::Null,
-                        Value::Null,
-                        Value::Null,
-                        Value::Null,
-                        Value::Null,
-                        Value::Null,
-                    ]),
-                }
+                let answered = query.and_then(|query| Some((query, answers.next()?)));
+                rows.push(Answer::numbered_columns(*ordinality, answered));
             }
         });
     }
-}
-
-/// The columns of `query_classification`.
-fn columns(query: ServerText, answer: &Answer) -> [Value<'_>; 6] {
-    let classification = answer.classification();
-    [
-        Value::Datum(query.datum()),
-        Value::Datum(answer.query_type().datum()),
-        Value::Real(classification.confidence),
-        Value::Reals(classification.scores.as_slice()),
-        Value::Datum(ServerName::new(classification.language.code()).datum()),
-        Value::Datum(answer.model().datum()),
-    ]
 }

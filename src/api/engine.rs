@@ -15,7 +15,7 @@ use pgrx::pg_sys::Datum;
 use crate::backend::{self, Answer};
 use crate::bridge::error_report;
 use crate::bridge::function_call::{Call, sql_function};
-use crate::bridge::server_text::{self, ServerName, ServerText};
+use crate::bridge::server_text::{self, ServerText};
 use crate::bridge::value::Value;
 use crate::engine::{client, records};
 use crate::{registry, settings};
@@ -40,7 +40,7 @@ fn classify(call: &mut Call<'_>) -> Datum {
     let (Some(query), Some(model)) = (call.text(0), call.text(1)) else { return call.null() };
     match backend::classify_by(&whole(model), &[query]) {
         Ok(answers) => match answers.first() {
-            Some(answer) => call.composite(columns(query, answer)),
+            Some(answer) => call.composite(answer.columns(query)),
             None => call.null(),
         },
         Err(error) => refuse(call, &error),
@@ -57,22 +57,8 @@ fn classify_all(call: &mut Call<'_>) -> Datum {
         Ok(answers) => {
             let mut answers = answers.iter();
             for (query, ordinality) in elements.iter().zip(1..) {
-                let ordinality = Value::Int(ordinality);
-                match query.and_then(|query| Some((query, answers.next()?))) {
-                    Some((query, answer)) => {
-                        let [a, b, c, d, e, f] = columns(query, answer);
-                        rows.push([ordinality, a, b, c, d, e, f]);
-                    }
-                    None => rows.push([
-                        ordinality,
-                        Value::Null,
-                        Value::Null,
-                        Value::Null,
-                        Value::Null,
-                        Value::Null,
-                        Value::Null,
-                    ]),
-                }
+                let answered = query.and_then(|query| Some((query, answers.next()?)));
+                rows.push(Answer::numbered_columns(ordinality, answered));
             }
             call.null()
         }
@@ -230,17 +216,4 @@ fn refuse(call: &mut Call<'_>, error: &Error) -> Datum {
 
 fn whole(text: ServerText) -> String {
     server_text::to_utf8(text.prefix(1 << 12), 1 << 12).into_owned()
-}
-
-/// The columns of `query_classification`.
-fn columns(query: ServerText, answer: &Answer) -> [Value<'_>; 6] {
-    let classification = answer.classification();
-    [
-        Value::Datum(query.datum()),
-        Value::Datum(answer.query_type().datum()),
-        Value::Real(classification.confidence),
-        Value::Reals(classification.scores.as_slice()),
-        Value::Datum(ServerName::new(classification.language.code()).datum()),
-        Value::Datum(answer.model().datum()),
-    ]
 }

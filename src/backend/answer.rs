@@ -6,7 +6,8 @@ use harca_core::classify::classification::Classification;
 use harca_core::classify::rules;
 use harca_core::model::manifest::UNKNOWN;
 
-use crate::bridge::server_text::ServerName;
+use crate::bridge::server_text::{ServerName, ServerText};
+use crate::bridge::value::Value;
 use crate::settings;
 
 /// An answer with the names it needs to be shown.
@@ -84,6 +85,24 @@ impl Answer {
     /// The name of the model, with its version, or `rules`.
     pub fn model(&self) -> ServerName {
         self.names.name
+    }
+
+    /// The columns of `query_classification` for the query that it answers.
+    pub fn columns(&self, query: ServerText) -> [Value<'_>; 6] {
+        [
+            Value::Datum(query.datum()),
+            Value::Datum(self.query_type().datum()),
+            Value::Real(self.classification.confidence),
+            Value::Reals(self.classification.scores.as_slice()),
+            Value::Datum(ServerName::new(self.classification.language.code()).datum()),
+            Value::Datum(self.model().datum()),
+        ]
+    }
+
+    /// The same behind a number; nulls where there is no query.
+    pub fn numbered_columns(ordinality: i32, answered: Option<(ServerText, &Self)>) -> [Value<'_>; 7] {
+        let [a, b, c, d, e, f] = answered.map_or([Value::Null; 6], |(query, answer)| answer.columns(query));
+        [Value::Int(ordinality), a, b, c, d, e, f]
     }
 
     /// Confidence, scores and language.

@@ -260,6 +260,14 @@ class Server:
             return error.sqlstate
         return None
 
+    def refused(self, sql, db="postgres", user="postgres"):
+        """The SQLSTATE that the SQL raises and all that is told with it, ("none", "") when it succeeds."""
+        try:
+            self.psql(sql, db, user)
+        except PgError as error:
+            return error.sqlstate, error.stderr
+        return "none", ""
+
     def session(self, db="postgres", user="postgres"):
         """A connection that stays open."""
         return Session(self, db, user)

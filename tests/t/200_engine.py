@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from harness import PgError, Server, done, is_, like, ok  # noqa: E402
+from harness import Server, done, is_, like, ok  # noqa: E402
 from harness.registry import literal  # noqa: E402
 from harness.transformer import EXPECTED, GRAPH, LABELS, TINY, TOKENIZER, embedding, manifest, registration, until  # noqa: E402
 
@@ -26,12 +26,7 @@ def sql(statement):
 
 
 def refused(statement):
-    """SQLSTATE and detail of an error."""
-    try:
-        sql(statement)
-    except PgError as error:
-        return error.sqlstate, error.stderr
-    return "none", ""
+    return server.refused(statement, DB)
 
 
 def softmax(logits):

@@ -22,11 +22,7 @@ def sql(statement):
 
 
 def refused(statement):
-    try:
-        sql(statement)
-    except PgError as error:
-        return error.sqlstate, error.stderr
-    return "none", ""
+    return server.refused(statement, DB)
 
 
 is_(sql("SELECT state FROM harca.engine_status()"), "not started", "without preload nothing is started before it is needed")
