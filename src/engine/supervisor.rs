@@ -52,7 +52,8 @@ pub fn register() {
 
 /// Has a worker started, unless there is one; whether that is so.
 pub fn start() -> bool {
-    if !settings::engine() || !matches!(lock(), Some(file) if drop_lock(&file)) {
+    // Whoever gets the lock, and lets it go again, sees that nobody watches.
+    if !settings::engine() || lock().is_none() {
         return false;
     }
     builder().set_restart_time(None).load_dynamic().is_ok()
@@ -84,10 +85,6 @@ fn builder() -> BackgroundWorkerBuilder {
 fn lock() -> Option<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(LOCK).ok()?;
     file.try_lock().ok().map(|()| file)
-}
-
-fn drop_lock(file: &File) -> bool {
-    file.unlock().is_ok()
 }
 
 /// What the engine is to be.
@@ -296,19 +293,10 @@ impl Engine {
         if let Some(stdout) = &child.stdout {
             set_nonblocking(stdout.as_raw_fd())?;
         }
-        let mut engine = Self {
-            settings: settings.clone(),
-            began: Instant::now(),
-            line: Vec::new(),
-            child: {
-                if let Some(stdin) = &mut child.stdin {
-                    write_settings(stdin, &settings)?;
-                }
-                child
-            },
-        };
-        engine.line.clear();
-        Ok(engine)
+        if let Some(stdin) = &mut child.stdin {
+            write_settings(stdin, &settings)?;
+        }
+        Ok(Self { child, settings, began: Instant::now(), line: Vec::new() })
     }
 
     fn follow(&mut self, settings: EngineSettings) {

@@ -21,8 +21,8 @@ use std::path::{Component, Path, PathBuf};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
+use super::manifest::sha256;
 use super::transformer::{self, TransformerManifest};
 use crate::error::{Error, Result};
 
@@ -269,10 +269,6 @@ fn optional<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
         return Ok(None);
     }
     parse(path, &read_file(path, MAX_JSON_BYTES)?).map(Some)
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -233,7 +233,8 @@ pub fn identity(manifest: &str) -> String {
     sha256(manifest.as_bytes())
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// In hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 

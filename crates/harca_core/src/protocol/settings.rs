@@ -92,13 +92,16 @@ pub struct Event {
     pub listening: bool,
 }
 
+/// Bytes of a place in the file of [`at_work`].
+pub const AT_WORK_BYTES: usize = 33;
+
 /// The models that the engine was about to run or load when it ended, from the file that it names by
-/// [`EngineSettings::at_work`]: places of 33 bytes, a byte that is 1 while something is at work and the digest of the model.
+/// [`EngineSettings::at_work`]: places of [`AT_WORK_BYTES`], a byte that is 1 while something is at work and the digest of the model.
 #[must_use]
 pub fn at_work(file: &[u8]) -> Vec<Digest> {
     let place = |place: &[u8]| match place.split_first() {
         Some((1, digest)) => digest.try_into().ok().map(Digest),
         _ => None,
     };
-    file.chunks_exact(33).filter_map(place).collect()
+    file.chunks_exact(AT_WORK_BYTES).filter_map(place).collect()
 }

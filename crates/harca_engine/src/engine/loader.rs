@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use harca_core::error::Error;
+use harca_core::model::session::private_memory;
 use harca_core::protocol::digest::Digest;
 
 use super::models::{Loaded, Stage};
@@ -11,7 +12,6 @@ use super::{Engine, guarded};
 use crate::model::files::ModelFiles;
 use crate::model::graph::Options;
 use crate::process::at_work::Place;
-use crate::process::memory;
 
 /// What is to be loaded.
 enum Work {
@@ -116,7 +116,7 @@ impl Engine {
     fn make_room(&self, model: Digest, bytes: u64) -> Result<(), Error> {
         let bound = self.settings().memory;
         loop {
-            let used = memory::resident().unwrap_or(0);
+            let used = private_memory().unwrap_or(0);
             if used.saturating_add(bytes) <= bound {
                 return Ok(());
             }

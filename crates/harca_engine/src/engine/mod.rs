@@ -30,6 +30,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use harca_core::error::{Error, Result};
+use harca_core::model::session::private_memory;
 use harca_core::protocol::digest::Digest;
 use harca_core::protocol::message::{Failure, Texts};
 use harca_core::protocol::priority::Priority;
@@ -38,7 +39,6 @@ use harca_core::protocol::status::{EngineStatus, ModelStatus, PriorityStatus};
 
 use crate::model::{Loader, Reading};
 use crate::process::at_work::AtWork;
-use crate::process::memory;
 use crate::reply::ticket::Ticket;
 use crate::schedule::lane::Item;
 use crate::schedule::scheduler::{self, Scheduler};
@@ -160,6 +160,11 @@ impl Engine {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Asked for each request, and so without a copy of all settings.
+    fn is_quarantined(&self, model: Digest) -> bool {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).quarantined.contains(&model)
+    }
+
     /// Follows other settings; socket, folder and library stay what they were at the beginning.
     pub fn set(&self, settings: EngineSettings) {
         let quarantined = settings.quarantined.clone();
@@ -215,7 +220,7 @@ impl Engine {
 
     /// The model of a request, if it is there; otherwise the request waits or is answered.
     fn admit(&self, model: Digest, ticket: &Arc<Ticket>, texts: Option<Texts>) -> Option<(Arc<Loaded>, Option<Texts>)> {
-        if self.settings().quarantined.contains(&model) {
+        if self.is_quarantined(model) {
             let reason = "the model has brought the engine down and is quarantined";
             self.refuse(model, ticket, Failure::Quarantined, reason);
             return None;
@@ -283,8 +288,7 @@ impl Engine {
     /// Whether a model that was offered is to be sent: not if it is there, or on its way already.
     #[must_use]
     pub fn expect(&self, model: Digest) -> bool {
-        let quarantined = self.settings().quarantined.contains(&model);
-        !quarantined && self.state().entry(model).expect()
+        !self.is_quarantined(model) && self.state().entry(model).expect()
     }
 
     /// Name and version of a model that is coming in.
@@ -347,7 +351,7 @@ impl Engine {
             started_at: i64::try_from(since).unwrap_or(i64::MAX),
             runtime: self.loader.runtime().unwrap_or_default(),
             threads: count(state.pressure.threads()),
-            memory: memory::resident().unwrap_or(0),
+            memory: private_memory().unwrap_or(0),
             memory_bound: settings.memory,
             connections: u32::try_from(self.connections.load(Relaxed)).unwrap_or(0),
             queued: count(state.scheduler.queued()),

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use harca_core::model::session::private_memory;
 use harca_core::protocol::digest::Digest;
 use harca_core::protocol::settings::{Level, OUT_OF_MEMORY};
 
 use super::Engine;
 use super::models::Stage;
-use crate::process::memory;
 use crate::process::processors;
 use crate::schedule::scheduler;
 
@@ -100,7 +100,7 @@ impl Pressure {
 pub fn run(engine: &Arc<Engine>) {
     loop {
         std::thread::sleep(PERIOD);
-        engine.look_at_memory(memory::resident().unwrap_or(0));
+        engine.look_at_memory(private_memory().unwrap_or(0));
         if let Some(waiting) = processors::waiting() {
             engine.look_at_processors(waiting);
         }

@@ -93,12 +93,11 @@ impl Transformer {
         types.into_iter().max_by(|a, b| of_type(a).total_cmp(&of_type(b))).unwrap_or_default()
     }
 
-    fn prefixed(&self, kind: TextKind, text: &str) -> String {
-        let prefix = match kind {
+    fn prefix(&self, kind: TextKind) -> &str {
+        match kind {
             TextKind::Query => &self.manifest.prefixes.query,
             TextKind::Document => &self.manifest.prefixes.document,
-        };
-        format!("{prefix}{}", self.cut(text).0)
+        }
     }
 
     /// The beginning of a text that is enough for all tokens that are read, and whether something is left out.
@@ -126,7 +125,11 @@ impl Model for Transformer {
     fn read(&self, texts: &Texts) -> Result<Vec<Reading>> {
         match (texts, self.manifest.task) {
             (Texts::Single(kind, texts), Task::Classification | Task::Embedding) => {
-                let one = |text: &String| self.tokens(self.prefixed(*kind, text).into(), self.cut(text).1);
+                let prefix = self.prefix(*kind);
+                let one = |text: &String| {
+                    let (text, cut) = self.cut(text);
+                    self.tokens(format!("{prefix}{text}").into(), cut)
+                };
                 texts.iter().map(one).collect()
             }
             (Texts::Pairs(pairs), Task::Score | Task::Classification) => {

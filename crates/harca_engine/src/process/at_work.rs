@@ -10,8 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use harca_core::protocol::digest::Digest;
-
-const BYTES: usize = 33;
+use harca_core::protocol::settings::AT_WORK_BYTES as BYTES;
 
 /// Who is at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
