@@ -73,14 +73,13 @@ COUNT = [node("Sign", ["features"], "sign"), cast("sign", "ones"), node("ReduceS
 SLOPES = [node("MatMul", ["count", "weights"], "slopes"), node("Add", ["slopes", "biases"], "logits")]
 
 
-def affine(weights, biases):
-    """Logits are the number of features of a text times the weights, plus the biases."""
+def affine(weights, biases, unused=0):
+    """Logits are the number of features of a text times the weights, plus the biases; so many numbers more are for nothing."""
     count = len(weights)
-    return graph(
-        COUNT + SLOPES,
-        [int64s("axis", 1), floats("weights", [1, count], weights), floats("biases", [count], biases)],
-        labels=count,
-    )
+    tensors = [int64s("axis", 1), floats("weights", [1, count], weights), floats("biases", [count], biases)]
+    if unused:
+        tensors.append(tensor("unused", FLOAT, [unused], bytes(4 * unused)))
+    return graph(COUNT + SLOPES, tensors, labels=count)
 
 
 def linear(*weights):
@@ -173,6 +172,33 @@ def nan_beyond(features, labels=2):
         [int64s("axis", 1), floats("limit", [1], [features]), floats("zero", [1], [0]), first_label(labels)],
         labels=labels,
     )
+
+
+def hungry_beyond(tokens, numbers, labels):
+    """Reads ids of tokens, and takes every text for its first label; for one of more than so many tokens it fills as many
+    numbers with zeros, of four bytes each, and copies them again and again, so that there are two of each for a while."""
+    rounds = 30
+    copies = [node("Sqrt", [f"zeros_{i}"], f"zeros_{i + 1}") for i in range(rounds)]
+    return graph(
+        [
+            *COUNT,
+            node("Greater", ["count", "limit"], "is_long"),
+            cast("is_long", "long", INT64),
+            node("ReduceSum", ["long"], "texts", whole("keepdims", 0)),
+            node("Mul", ["texts", "numbers"], "shape"),
+            node("Expand", ["zero", "shape"], "zeros_0"),
+            *copies,
+            node("ReduceSum", [f"zeros_{rounds}"], "nothing", whole("keepdims", 0)),
+            node("Mul", ["count", "zero"], "none"),
+            node("Add", ["none", "nothing"], "still_none"),
+            node("Add", ["still_none", "biases"], "logits"),
+        ],
+        [
+            int64s("axis", 1), int64s("numbers", numbers), floats("limit", [1], [tokens]), floats("zero", [1], [0]),
+            first_label(labels),
+        ],
+        input_kind=INT64, labels=labels,
+    )  # fmt: skip
 
 
 def slow_beyond(features, labels=2, work=128):

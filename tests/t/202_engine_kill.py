@@ -10,7 +10,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import PgError, Server, done, is_, like, ok  # noqa: E402
-from harness.transformer import manifest, registration, until  # noqa: E402
+from harness.onnx import hungry_beyond  # noqa: E402
+from harness.transformer import LABELS, manifest, registration, until  # noqa: E402
 
 DB = "harca_engine_kill"
 # HARCA_KILLS=50 takes three minutes: the engine pauses longer and longer before it is started again.
@@ -18,7 +19,10 @@ KILLS = int(os.environ.get("HARCA_KILLS", "12"))
 CLIENTS = 4
 server = Server(
     f"test-engine-kill-{os.getpid()}",
-    settings={"shared_preload_libraries": "pg_harca", "pg_harca.max_latency": "0", "pg_harca.local_cache_size": "0", "pg_harca.cache_size": "0"},
+    settings={
+        "shared_preload_libraries": "pg_harca", "pg_harca.max_latency": "0", "pg_harca.local_cache_size": "0", "pg_harca.cache_size": "0",
+        "pg_harca.engine_memory": "512MB",
+    },  # fmt: skip
 )
 server.start()
 postmaster = server.postmaster_pid()
@@ -34,6 +38,11 @@ RUNNING = "(SELECT e.state = 'running' FROM harca.engine_status() AS e)"
 ok(until(server, RUNNING, DB), "the engine runs")
 sql(registration(manifest()))
 sql("SELECT harca.activate_model('tiny', true)")
+# What they take for a text of more than 50 tokens: 600 MB, beyond the bound of the engine, and 1.6 GB, which the system refuses.
+golden = [{"query": "zebra", "type": LABELS[0]}]
+for name, numbers in [("hungry", 75_000_000), ("greedy", 400_000_000)]:
+    graph = hungry_beyond(50, numbers, len(LABELS))
+    sql(registration(manifest(name, graph=graph, inputs={"ids": "features"}, golden=golden), graph))
 
 stop = threading.Event()
 failures, answers, named_errors, named = [], [0] * CLIENTS, [], [0] * CLIENTS
@@ -81,6 +90,28 @@ for _ in range(KILLS):
     except ProcessLookupError:
         pass
 ok(until(server, RUNNING, DB), f"after {killed} kills it is back")
+
+pid = sql("SELECT pid FROM harca.engine_status()")
+state, text = server.refused("SELECT harca.classify(repeat('long ', 90), 'greedy')", DB)
+ok(state == "38000" and "bad_alloc" in text, f"memory that the system refuses is an error of who asked ({state})")
+is_(sql("SELECT pid FROM harca.engine_status()"), pid, "and the engine goes on")
+ends = 0
+for _ in range(20):
+    ok(until(server, RUNNING, DB), "it runs")
+    before = int(sql("SELECT restarts FROM harca.engine_status()"))
+    try:
+        sql("SELECT harca.classify(repeat('long ', 90), 'hungry')")
+    except PgError as error:
+        ok(error.sqlstate in ("55000", "38000"), f"a run beyond the memory of the engine is one clean error ({error.sqlstate})")
+        if "quarantined" in error.stderr:
+            break
+    ok(until(server, f"(SELECT e.restarts > {before} FROM harca.engine_status() AS e)", DB), "the engine is started anew")
+    ends += 1
+is_(ends, 3, "after three ends by its memory bound the model is quarantined")
+is_(sql("SELECT harca.classify('short', 'tiny') IS NOT NULL"), "t", "the other one answers")
+ok("bytes of 536870912 that it may have, and ends" in server.log(), "the log says why it ended")
+is_(sql("SELECT harca.release_model('hungry')"), "t", "it is released")
+ok(until(server, "(SELECT state FROM harca.health() WHERE component = 'engine') = 'running'", DB), "the engine hears of it")
 before = sum(named)
 for _ in range(600):
     if sum(named) > before + CLIENTS:
@@ -119,7 +150,7 @@ except PgError as error:
 is_(sql("SELECT state FROM harca.health() WHERE component = 'engine'"), "quarantine", "health says so")
 is_(sql("SELECT harca.release_model('tiny')"), "t", "it is released")
 is_(sql("SELECT harca.release_model('tiny')"), "f", "once")
-ok(until(server, "(SELECT state FROM harca.health() WHERE component = 'engine') = 'running'", DB), "the engine hears of it")
+ok(until(server, "(SELECT state FROM harca.health() WHERE component = 'engine') = 'running'", DB), "the engine hears of that one, too")
 is_(sql("SELECT query_type IS NOT NULL FROM harca.classify('is the model back', 'tiny')"), "t", "and runs it again")
 server.stop()
 server.remove()

@@ -22,6 +22,10 @@ pub const MAX_CLASSES: usize = 1024;
 /// Most tokens that a model may read of a text.
 pub const MAX_TOKENS: u32 = 32 << 10;
 
+/// Characters of a text that are tokenized for each token that the model reads. Few tokens have more characters, and none of a
+/// text in Chinese or Japanese.
+const CHARS_PER_TOKEN: usize = 32;
+
 /// Longest prefix, in bytes.
 const MAX_PREFIX_BYTES: usize = 512;
 
@@ -197,6 +201,12 @@ impl TransformerManifest {
             return Err(Error::Manifest("there are no golden queries to try the model with".into()));
         }
         Ok(manifest)
+    }
+
+    /// Characters of a text that are tokenized: of what comes behind them, nothing would be left.
+    #[must_use]
+    pub fn max_chars(&self) -> usize {
+        CHARS_PER_TOKEN * self.max_tokens as usize
     }
 
     /// The query types that it knows, in the order of their first label.

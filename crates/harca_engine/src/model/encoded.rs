@@ -31,17 +31,17 @@ impl EncodedModel {
     /// # Errors
     /// [`Error::Manifest`] for an encoder that is not known, else as [`Graph::load`].
     pub fn load(manifest: &Manifest, files: &ModelFiles, options: &Options) -> Result<Self> {
-        let (encoder, bytes) = (Encoder::new(&manifest.encoder)?, files.graph()?);
+        let encoder = Encoder::new(&manifest.encoder)?;
         let names = (manifest.input.name.as_str(), manifest.output.name.as_str());
         let is_network = manifest.encoder.tokens.is_some() && names == ("features", "logits");
-        let network = is_network.then(|| Network::read(bytes.clone())).flatten();
+        let network = if is_network { Network::read(files.graph()?) } else { None };
         let network = network.filter(|network| network.labels() == manifest.labels.len());
         let runner = match network {
             Some(network) => Runner::Network(Box::new(Mutex::new(network))),
             None => {
                 let tokens = manifest.encoder.tokens.is_some().then_some(TOKENS_INPUT);
                 let inputs: Vec<&str> = [Some(names.0), tokens].into_iter().flatten().collect();
-                Runner::Graph(Graph::load(&bytes, &inputs, names.1, options)?)
+                Runner::Graph(Graph::load(&files.graph_path(), &inputs, names.1, options)?)
             }
         };
         Ok(Self { manifest: manifest.clone(), encoder: Mutex::new(encoder), runner })

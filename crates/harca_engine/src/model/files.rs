@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use harca_core::error::{Error, Result};
@@ -148,6 +149,13 @@ impl ModelFiles {
         read(&self.graph).map(Bytes::from)
     }
 
+    /// A name of the graph's file for this process, as long as this is there: whoever reads it by its name needs no second
+    /// copy in memory.
+    #[must_use]
+    pub fn graph_path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.graph.as_raw_fd()))
+    }
+
     /// The tokenizer's bytes, none where there is no tokenizer.
     ///
     /// # Errors
@@ -211,6 +219,7 @@ mod tests {
         let files = arriving.finish().unwrap();
         assert_eq!((&files.graph().unwrap()[..], &files.tokenizer().unwrap()[..]), (&b"graph"[..], &b"words"[..]));
         assert_eq!((files.graph().unwrap().len(), files.bytes()), (5, 10));
+        assert_eq!(std::fs::read(files.graph_path()).unwrap(), b"graph");
     }
 
     #[test]

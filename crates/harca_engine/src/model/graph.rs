@@ -1,6 +1,6 @@
 //! A graph in ONNX Runtime, on the first execution provider that takes it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use harca_core::error::{Error, Result};
@@ -48,12 +48,12 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Loads `model`, the bytes of an ONNX file, whose `output` is to be read and which has these `inputs`.
+    /// Loads `model`, an ONNX file, whose `output` is to be read and which has these `inputs`.
     ///
     /// # Errors
     /// [`Error::Inference`] when no provider takes it, [`Error::ModelShape`] when its inputs or outputs are others,
     /// [`Error::Runtime`] when there is no runtime.
-    pub fn load(model: &[u8], inputs: &[&str], output: &str, options: &Options) -> Result<Self> {
+    pub fn load(model: &Path, inputs: &[&str], output: &str, options: &Options) -> Result<Self> {
         let environment = runtime::environment(&options.onnxruntime)?;
         let mut missing = Vec::new();
         let wanted = options.providers.iter().map(String::as_str).filter(|name| *name != "cpu");
@@ -70,7 +70,7 @@ impl Graph {
                 .and_then(|b| Ok(b.with_memory_pattern(false)?))
                 .and_then(|b| Ok(b.with_log_level(LogLevel::Fatal)?))
                 .and_then(|b| Ok(b.with_optimization_level(GraphOptimizationLevel::Level3)?))
-                .and_then(|mut b| b.commit_from_memory(model));
+                .and_then(|mut b| b.commit_from_file(model));
             match session {
                 Ok(session) => {
                     let detail = missing.join("; ");

@@ -11,10 +11,6 @@ use super::files::ModelFiles;
 use super::graph::{Graph, Input, Options};
 use super::{Model, Reading, Values, inference, one_line, pooling};
 
-/// Characters of a text that are tokenized for each token that the model reads: of what comes behind, nothing would be left.
-/// Few tokens have more characters, and none of a text in Chinese or Japanese.
-const CHARS_PER_TOKEN: usize = 32;
-
 /// A tokenizer, a graph, and what goes between them.
 pub struct Transformer {
     manifest: TransformerManifest,
@@ -50,7 +46,7 @@ impl Transformer {
         if !manifest.providers.is_empty() {
             options.providers.clone_from(&manifest.providers);
         }
-        let graph = Graph::load(&files.graph()?, &names, &manifest.output, &options)?;
+        let graph = Graph::load(&files.graph_path(), &names, &manifest.output, &options)?;
         let model = Self { manifest: manifest.clone(), tokenizer, graph };
         model.check()?;
         Ok(model)
@@ -102,8 +98,7 @@ impl Transformer {
 
     /// The beginning of a text that is enough for all tokens that are read, and whether something is left out.
     fn cut<'t>(&self, text: &'t str) -> (&'t str, bool) {
-        let most = CHARS_PER_TOKEN * self.manifest.max_tokens as usize;
-        match text.char_indices().nth(most) {
+        match text.char_indices().nth(self.manifest.max_chars()) {
             Some((end, _)) => (&text[..end], true),
             None => (text, false),
         }
