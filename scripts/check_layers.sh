@@ -31,7 +31,7 @@ code() {
 mapfile -t core < <(files 'crates/*.rs' 'crates/*Cargo.toml')
 mapfile -t ortless < <(files 'crates/*.rs' 'src/*.rs' | grep -vE '^crates/(harca_core/src/model/session(\.rs$|/)|harca_engine/src/model/(graph|runtime)\.rs$)' || true)
 mapfile -t wordless < <(files 'crates/*.rs' 'src/*.rs' | grep -v '^crates/harca_engine/src/model/transformer\.rs$' || true)
-mapfile -t spiless < <(files 'src/*.rs' | grep -vE '^src/(registry(\.rs$|/)|search/statements\.rs$)' || true)
+mapfile -t spiless < <(files 'src/*.rs' | grep -vE '^src/((registry|embedding)(\.rs$|/)|search/statements\.rs$)' || true)
 mapfile -t workerless < <(files 'src/*.rs' | grep -vE '^src/(shared_memory(\.rs$|/)|init\.rs$)' || true)
 mapfile -t rust < <(files '*.rs')
 
@@ -41,7 +41,7 @@ python3 "$ROOT/scripts/layers" . scripts/layers.txt || bad=1
 code '(^|[^a-zA-Z0-9_])pgrx([^a-zA-Z0-9_]|$)' "${core[@]}" | refuse "no crate names pgrx"
 code '(^|[^a-zA-Z0-9_:])ort::|extern crate ort|use ort;' "${ortless[@]}" | refuse "only model/session, and graph and runtime of the engine, name ort"
 code '(^|[^a-zA-Z0-9_:])tokenizers::|use tokenizers;' "${wordless[@]}" | refuse "only the engine's transformer names tokenizers"
-code '(^|[^a-zA-Z0-9_])(Spi([^a-zA-Z0-9_]|$)|SpiClient|SPI_[a-z])' "${spiless[@]}" | refuse "only registry and search/statements use SPI"
+code '(^|[^a-zA-Z0-9_])(Spi([^a-zA-Z0-9_]|$)|SpiClient|SPI_[a-z])' "${spiless[@]}" | refuse "only registry, embedding and search/statements use SPI"
 code '(^|[^a-zA-Z0-9_])dump_worker([^a-zA-Z0-9_]|$)' "${workerless[@]}" | refuse "only init names the worker that writes files"
 files | grep -E '(^|/)(utils?|helpers?|common)(\.[a-z]+)?(/|$)' | refuse "a file is named after what it is about, not utils, helpers or common" || true
 [ ${#rust[@]} = 0 ] || awk 'FNR == 1 { last = -99 } /SAFETY/ { last = FNR }

@@ -70,3 +70,9 @@ GRANT EXECUTE ON FUNCTION harca.logged_queries(), harca.forget_queries(timestamp
     TO harca_query_log;
 GRANT SELECT ON harca.query_log TO harca_query_log;
 GRANT SELECT, INSERT, UPDATE, DELETE ON harca.labelled_query TO harca_query_log;
+
+-- Triggers guard both: the owner of a table decides whether it is embedded.
+GRANT SELECT (target), INSERT, UPDATE (rows_per_second), DELETE ON harca.embedded_table TO PUBLIC;
+GRANT SELECT (target, attempts), UPDATE (attempts, not_before) ON harca.embedding_queue TO PUBLIC;
+GRANT SELECT ON harca.embedding_progress, harca.embedding_failures TO PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON harca.embedding_change TO PUBLIC; -- a trigger guards it

@@ -7,6 +7,7 @@ mod install_sql;
 mod api;
 mod backend;
 mod bridge;
+mod embedding;
 mod engine;
 mod init;
 mod parser;
@@ -20,6 +21,7 @@ mod shared_memory;
 install_sql! {
     "../sql/schema.sql"
     "../sql/classify/classify.sql"
+    "../sql/vectors/embed.sql"
     "../sql/search/text_search.sql"
     "../sql/search/target.sql"
     "../sql/search/statistics.sql"
@@ -34,6 +36,8 @@ install_sql! {
     "../sql/models/evaluation.sql"
     "../sql/models/deployment.sql"
     "../sql/models/engine.sql"
+    "../sql/embedding/embedded_table.sql"
+    "../sql/embedding/model_change.sql"
     "../sql/watch/session.sql"
     "../sql/watch/cache.sql"
     "../sql/watch/inference.sql"

@@ -58,7 +58,8 @@ CREATE TABLE harca.search_target (
     k1 double precision NOT NULL DEFAULT 0.9 CHECK (k1 BETWEEN 0 AND 100),
     b double precision NOT NULL DEFAULT 0.4 CHECK (b BETWEEN 0 AND 1),
     calibration text NOT NULL DEFAULT 'on' CHECK (calibration IN ('on', 'scales', 'off')),
-    parser_version integer
+    parser_version integer,
+    embedding_model text
 );
 COMMENT ON TABLE harca.search_target IS 'Tables that hybrid_search can search; edited by harca.register_search_target';
 COMMENT ON COLUMN harca.search_target.name IS 'What hybrid_search calls it';
@@ -74,6 +75,7 @@ COMMENT ON COLUMN harca.search_target.vector_weight IS 'Weight of the vector leg
 COMMENT ON COLUMN harca.search_target.k1 IS 'Parameter of BM25: how much the repetition of a word counts, from 0 to 100';
 COMMENT ON COLUMN harca.search_target.b IS 'Parameter of BM25: how much the length of a document is held against it, from 0 to 1';
 COMMENT ON COLUMN harca.search_target.parser_version IS 'Version of the parser "harca" that has cut what the tsvector column holds; null for configurations of other parsers. A column that is made in a way of your own is yours to say this of, once it is made anew';
+COMMENT ON COLUMN harca.search_target.embedding_model IS 'Name and version of the model, of those in harca.models, that has embedded the rows, and embeds queries that come without an embedding; null: the application does';
 COMMENT ON COLUMN harca.search_target.calibration IS 'What becomes of what searches tell of the table: "on", weights and scales go by it; "scales", the weights are fixed, as they are after harca.tune_search; "off", nothing. harca.stat_search_target shows what it is';
 
 CREATE TABLE harca.search_profile (

@@ -5,6 +5,7 @@
 
 mod bm25;
 mod classify;
+mod embedding;
 mod engine;
 mod fusion;
 mod models;

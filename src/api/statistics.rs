@@ -17,7 +17,8 @@ sql_function!(pg_finfo_harca_memory_statistics, harca_memory_statistics, memory_
 sql_function!(pg_finfo_harca_cache_reset, harca_cache_reset, cache_reset);
 sql_function!(pg_finfo_harca_stat_reset, harca_stat_reset, stat_reset);
 
-/// `harca.cache_statistics() → setof record`: a row for the shared cache, if there is one, and one for this backend's.
+/// `harca.cache_statistics() → setof record`: a row for the shared cache and one for that of embeddings, if there are
+/// any, and one for this backend's.
 fn cache_statistics(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
     if let Some(shared) = shared_memory::attach().filter(shared_memory::Shared::has_cache) {
@@ -34,6 +35,22 @@ fn cache_statistics(call: &mut Call<'_>) -> Datum {
             event(Event::Eviction),
             event(Event::Expiration),
             shared.restored().into(),
+            Value::BigInt(shared.counted_since()),
+        ]);
+    }
+    if let Some(shared) = shared_memory::attach().filter(|shared| shared.vectors_bytes() > 0) {
+        let cache = shared.vectors();
+        let [hits, misses, evictions] = shared.vector_counts();
+        rows.push([
+            Value::Text("embeddings"),
+            (cache.capacity() as u64).into(),
+            (cache.len() as u64).into(),
+            (shared.vectors_bytes() as u64).into(),
+            hits.into(),
+            misses.into(),
+            evictions.into(),
+            Value::Null,
+            Value::Null,
             Value::BigInt(shared.counted_since()),
         ]);
     }
@@ -74,7 +91,7 @@ fn inference_statistics(call: &mut Call<'_>) -> Datum {
     call.null()
 }
 
-/// `harca.memory_statistics() → setof record`: two rows for shared memory, if there is any, and three for each process
+/// `harca.memory_statistics() → setof record`: three rows for shared memory, if there is any, and three for each process
 /// that has told of its own; some of these may have ended.
 fn memory_statistics(call: &mut Call<'_>) -> Datum {
     let mut rows = call.rows();
@@ -82,6 +99,7 @@ fn memory_statistics(call: &mut Call<'_>) -> Datum {
     let shared = shared_memory::attach();
     if let Some(shared) = shared {
         rows.push([Value::Null, Value::Text("shared cache"), (shared.cache_bytes() as u64).into()]);
+        rows.push([Value::Null, Value::Text("embedding cache"), (shared.vectors_bytes() as u64).into()]);
         rows.push([Value::Null, Value::Text("statistics"), (shared.statistics_bytes() as u64).into()]);
     }
     let others = shared.iter().flat_map(shared_memory::Shared::told).filter(|(pid, _)| *pid != own.0);
@@ -98,7 +116,7 @@ fn memory_statistics(call: &mut Call<'_>) -> Datum {
 /// `harca.cache_reset() → bigint`.
 fn cache_reset(call: &mut Call<'_>) -> Datum {
     let local = backend::reset_cache();
-    let shared = shared_memory::attach().map_or(0, |shared| shared.cache().clear());
+    let shared = shared_memory::attach().map_or(0, |shared| shared.cache().clear() + shared.vectors().clear());
     call.value(((local + shared) as u64).into())
 }
 

@@ -12,13 +12,14 @@
 //!
 //! - `state`: the models that the backend has, and which of them are asked. `entry`: one of them.
 //! - `single`: one query on its way to its answer; `batch`: many. `answer`: what comes out.
-//! - `named`: models that are asked by their names.
+//! - `named`: models that are asked by their names; `embedding`: those that make vectors.
 //! - `tallies`, `counting`: what is counted of it, until the transaction ends. [`query_log`]: what is logged.
 //! - `memory`, `status`: what the backend tells of itself.
 
 mod answer;
 mod batch;
 mod counting;
+mod embedding;
 mod entry;
 mod memory;
 mod named;
@@ -36,6 +37,7 @@ use pgrx::pg_sys;
 
 pub use answer::Answer;
 pub use counting::Blocks;
+pub use embedding::{Vectors, describe_embedder, embed, embed_query, embed_texts, load_embedder};
 use entry::Entry;
 pub use named::classify_by;
 use state::{ACTIVE, Backend};

@@ -5,6 +5,9 @@ use pgrx::pg_sys;
 
 use super::server_text;
 
+/// Most dimensions of a `vector` (`VECTOR_MAX_DIM` of pgvector).
+pub const MAX_DIMENSIONS: usize = 16_000;
+
 /// A value on its way into a row.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
@@ -24,6 +27,8 @@ pub enum Value<'a> {
     Real(f32),
     /// `double precision`.
     Double(f64),
+    /// A `vector` of pgvector's, of [`MAX_DIMENSIONS`] at most.
+    Vector(&'a [f32]),
     /// `real[]`.
     Reals(&'a [f32]),
     /// `double precision[]`.
@@ -78,6 +83,7 @@ impl Value<'_> {
             Self::BigInt(n) => n.into(),
             Self::Real(x) => x.to_bits().into(),
             Self::Double(x) => x.to_bits().into(),
+            Self::Vector(xs) => vector(xs),
             Self::Reals(xs) => real_array(xs),
             Self::Doubles(xs) => double_array(xs),
             Self::BigInts(ns) => {
@@ -90,6 +96,22 @@ impl Value<'_> {
             }
             Self::Bool(yes) => yes.into(),
         })
+    }
+}
+
+/// A `vector` as pgvector's `vector.h` lays it out: behind the header its dimensions, two bytes of nothing, and the numbers.
+pub fn vector(numbers: &[f32]) -> pg_sys::Datum {
+    let numbers = &numbers[..numbers.len().min(MAX_DIMENSIONS)];
+    let bytes = size_of::<i32>() + 2 * size_of::<i16>() + size_of_val(numbers);
+    // SAFETY: a fresh allocation of that many bytes, which are all written, each at a place for it.
+    unsafe {
+        let vector: *mut u8 = pg_sys::palloc(bytes).cast();
+        pgrx::varlena::set_varsize_4b(vector.cast(), bytes as i32);
+        let dimensions: *mut i16 = vector.add(size_of::<i32>()).cast();
+        dimensions.write(numbers.len() as i16);
+        dimensions.add(1).write(0);
+        std::ptr::copy_nonoverlapping(numbers.as_ptr(), dimensions.add(2).cast(), numbers.len());
+        vector.into()
     }
 }
 

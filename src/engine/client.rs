@@ -17,8 +17,8 @@ use harca_core::protocol::status::EngineStatus;
 use pgrx::pg_sys;
 
 use super::connection::{Connection, Waited};
-use super::supervisor;
-use crate::settings;
+use super::{records, supervisor};
+use crate::{process, settings};
 
 /// How long a session waits for an engine that it has just had started.
 const START: Duration = Duration::from_secs(10);
@@ -298,6 +298,7 @@ impl Client {
                 }
             }
         }
+        records::note_database(process::database());
         if let Some(pending) = &mut self.pending {
             (pending.id, pending.brought) = (0, true);
         }

@@ -14,6 +14,12 @@ const STATE: &str = "pg_harca_engine.state";
 /// Models that are not to be run, a digest a line.
 const QUARANTINE: &str = "pg_harca_engine.quarantine";
 
+/// Databases of which an engine has run models: a line each, its number and how often its worker was called.
+const DATABASES: &str = "pg_harca_engine.databases";
+
+/// Most of them that are remembered.
+const MAX_DATABASES: usize = 32;
+
 /// What the engine was about to do when it ended; it writes the file itself.
 pub const AT_WORK: &str = "pg_harca_engine.at_work";
 
@@ -67,6 +73,50 @@ pub fn quarantine() -> Vec<Digest> {
 pub fn write_quarantine(models: &[Digest]) -> bool {
     let lines: String = models.iter().map(|model| format!("{model}\n")).collect();
     write(QUARANTINE, lines.as_bytes())
+}
+
+/// Databases of which an engine has run models, and how often each one's worker was called.
+pub fn databases() -> Vec<(u32, u64)> {
+    let text = read(DATABASES).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let one = |line: &str| {
+        let (database, calls) = line.split_once(' ')?;
+        Some((database.parse().ok()?, calls.parse().ok()?))
+    };
+    text.lines().filter_map(one).collect()
+}
+
+/// Remembers a database, whose models the next engine has then from its beginning. Of two sessions that write at once one may
+/// be forgotten, until it brings a model again.
+pub fn note_database(database: u32) {
+    change_database(database, 0);
+}
+
+/// Has the worker of a database started, unless it runs; with 0 calls, the database is remembered with as many as it had.
+pub fn call_worker(database: u32, calls: u64) {
+    change_database(database, calls);
+}
+
+/// Forgets a database, and gives how often its worker was called.
+pub fn forget_database(database: u32) -> u64 {
+    let (gone, known): (Vec<_>, Vec<_>) = databases().into_iter().partition(|(other, _)| *other == database);
+    write_databases(&known);
+    gone.first().map_or(0, |(_, calls)| *calls)
+}
+
+fn change_database(database: u32, calls: u64) {
+    let mut known = databases();
+    match known.iter_mut().find(|(other, _)| *other == database) {
+        Some(_) if calls == 0 => return,
+        Some((_, called)) => *called += calls,
+        None => known.push((database, calls)),
+    }
+    let oldest = known.len().saturating_sub(MAX_DATABASES);
+    write_databases(&known[oldest..]);
+}
+
+fn write_databases(databases: &[(u32, u64)]) {
+    let lines: String = databases.iter().map(|(database, calls)| format!("{database} {calls}\n")).collect();
+    write(DATABASES, lines.as_bytes());
 }
 
 /// The models that the engine was at when it ended.

@@ -4,6 +4,7 @@
 //! sessions see that there is one, and a second one that there is one already.
 #![allow(unsafe_code)] // an exported symbol
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
@@ -15,7 +16,10 @@ use std::time::{Duration, Instant};
 use harca_core::protocol::digest::Digest;
 use harca_core::protocol::settings::{CANNOT_BEGIN, EngineSettings, Event, Level, OUT_OF_MEMORY};
 use harca_core::watch::restarts::{End, Restarts};
-use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
+use pgrx::bgworkers::{
+    BackgroundWorker, BackgroundWorkerBuilder, BackgroundWorkerStatus, BgWorkerStartTime, DynamicBackgroundWorker,
+    SignalWakeFlags,
+};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_guard};
@@ -29,6 +33,9 @@ const LOCK: &str = "pg_harca_engine.lock";
 
 /// The program, in the extension's own folder.
 const PROGRAM: &str = "pg_harca_engine";
+
+/// The function of the worker that has a database's models loaded, and keeps embeddings in step.
+const DATABASE_WORKER: &str = "pg_harca_database_worker";
 
 /// How often the worker looks whether somebody has released a model.
 const LOOK: Duration = Duration::from_secs(1);
@@ -71,6 +78,19 @@ pub fn nap(pause: Duration) -> bool {
         }
         pg_sys::InterruptPending == 0
     }
+}
+
+/// The worker of a database.
+fn start_database_worker(database: u32) -> Option<DynamicBackgroundWorker> {
+    BackgroundWorkerBuilder::new("pg_harca database worker")
+        .set_library("pg_harca")
+        .set_function(DATABASE_WORKER)
+        .set_argument(Some(Datum::from(database)))
+        .enable_spi_access()
+        .set_start_time(BgWorkerStartTime::ConsistentState)
+        .set_restart_time(None)
+        .load_dynamic()
+        .ok()
 }
 
 fn builder() -> BackgroundWorkerBuilder {
@@ -140,13 +160,24 @@ struct Supervisor {
     /// When the engine may be started.
     not_before: Instant,
     state: State,
+    /// The workers of databases, and how often each had been called when it was started; forgotten when a new engine wants
+    /// its models.
+    workers: HashMap<u32, DynamicBackgroundWorker>,
+    called: HashMap<u32, u64>,
 }
 
 impl Supervisor {
     fn new() -> Self {
         let state =
             State { state: "starting".into(), detail: String::new(), since: process::current_time(), restarts: -1 };
-        Self { engine: None, restarts: Restarts::default(), not_before: Instant::now(), state }
+        Self {
+            engine: None,
+            restarts: Restarts::default(),
+            not_before: Instant::now(),
+            state,
+            workers: HashMap::new(),
+            called: HashMap::new(),
+        }
     }
 
     /// Does what is to be done now.
@@ -170,6 +201,28 @@ impl Supervisor {
                     engine.follow(wanted);
                 }
                 self.listen();
+                self.start_database_workers();
+            }
+        }
+    }
+
+    /// Starts the worker of each database that has none and was called for, or whose models this engine has not got.
+    fn start_database_workers(&mut self) {
+        if self.state.state != "running" {
+            return;
+        }
+        for (database, calls) in records::databases() {
+            let runs = self
+                .workers
+                .get(&database)
+                .is_some_and(|worker| matches!(worker.pid(), Ok(_) | Err(BackgroundWorkerStatus::NotYetStarted)));
+            if runs || self.called.get(&database) == Some(&calls) {
+                continue;
+            }
+            // Without a place for a worker a model is brought by whoever asks for it first, and this is tried again.
+            if let Some(worker) = start_database_worker(database) {
+                self.workers.insert(database, worker);
+                self.called.insert(database, calls);
             }
         }
     }
@@ -218,6 +271,7 @@ impl Supervisor {
         for event in events {
             if event.listening {
                 self.tell("running", "");
+                self.called.clear();
             }
             report(&event);
         }

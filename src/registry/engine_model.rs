@@ -80,6 +80,14 @@ impl EngineModel {
         }
     }
 
+    /// Characters of a text that can matter to it.
+    pub fn max_chars(&self) -> usize {
+        match &self.manifest {
+            AnyManifest::Encoded(manifest) => manifest.encoder.max_chars as usize,
+            AnyManifest::Transformer(manifest) => manifest.max_chars(),
+        }
+    }
+
     /// What comes out of texts, at most [`MAX_TEXTS`](harca_core::protocol::message::MAX_TEXTS) of them.
     pub fn run(&self, priority: Priority, texts: Texts) -> Outcome<Output> {
         client::run(self, priority, texts, settings::engine_timeout())

@@ -21,11 +21,13 @@
 //!
 //! - [`engine_model`]: a model that the engine runs.
 //! - `tables`: the tables of the registry as a backend reads them.
+//! - [`preloaded_models`]: what deployments name is loaded by the engine before anybody asks for it.
 //! - [`preloaded_session`]: the session that the postmaster builds for all backends.
 //! - `labelled_rows`: labelled queries for an evaluation.
 
 pub mod engine_model;
 mod labelled_rows;
+pub mod preloaded_models;
 pub mod preloaded_session;
 mod tables;
 
@@ -33,6 +35,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use harca_core::classify::classification::Classification;
@@ -55,6 +58,10 @@ pub use tables::announce_change;
 /// The model that travels inside the library, so that a fresh installation has no file to find.
 const BUILTIN_ONNX: &[u8] = include_bytes!("../../models/query_type/model.onnx");
 const BUILTIN_MANIFEST: &str = include_str!("../../models/query_type/manifest.json");
+
+/// What a model may take to run in each backend, where that is left to its cost: for one query, and for its graph.
+const MOST_TIME: Duration = Duration::from_millis(2);
+const MOST_BYTES: u64 = 16 << 20;
 
 /// Where a model comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -327,7 +334,7 @@ pub fn open(source: &Source) -> Result<Model> {
     let model = match in_engine(source)? {
         Some(_) if !settings::engine() => return Err(Error::Engine("pg_harca.engine is off".into())),
         Some(model) => with_settings(source, Runner::Engine(Box::new(model))),
-        None => start(source, &source.files()?)?,
+        None => cheaper(source, start(source, &source.files()?)?)?,
     };
     match &model.runner {
         Runner::Engine(found) if found.task() != Task::Classification => {
@@ -337,15 +344,26 @@ pub fn open(source: &Source) -> Result<Model> {
     }
 }
 
-/// The model, if the engine is to run it.
+/// A model that makes vectors of texts, which the engine runs.
+///
+/// # Errors
+/// As [`open`]; [`Error::ModelShape`] for one that makes something else.
+pub fn open_embedder(source: &Source) -> Result<EngineModel> {
+    let found = in_engine(source)?.filter(|model| model.task() == Task::Embedding);
+    found.ok_or_else(|| Error::ModelShape("it makes no vectors of texts".into()))
+}
+
+/// The model, if the engine is to run it whatever it costs.
 fn in_engine(source: &Source) -> Result<Option<EngineModel>> {
     let everything = settings::placement() == Placement::Engine;
+    let by_cost = settings::placement() == Placement::Auto && settings::engine();
     match source {
         Source::Registered { model, identity } => {
             let fail = |reason: &str| Error::ModelFile { path: model.into(), reason: reason.into() };
             let manifest = tables::manifest(model).ok_or_else(|| fail("it is not registered"))?;
             let transformer = matches!(AnyManifest::parse(&manifest)?, AnyManifest::Transformer(_));
-            if !transformer && !everything {
+            let large = || tables::sizes(model).is_some_and(|(graph, _)| graph > MOST_BYTES);
+            if !(transformer || everything || by_cost && large()) {
                 return Ok(None);
             }
             let found = EngineModel::new(&manifest, Origin::Table(model.clone()))?;
@@ -363,6 +381,37 @@ fn in_engine(source: &Source) -> Result<Option<EngineModel>> {
         }
         Source::Builtin | Source::Folder(_) => Ok(None),
     }
+}
+
+/// The model in the engine, where that is allowed and what it has just taken in this process was too much for each backend.
+fn cheaper(source: &Source, mut model: Model) -> Result<Model> {
+    let by_cost = settings::placement() == Placement::Auto && settings::engine();
+    let (Source::Registered { model: name, .. }, Runner::Here(classifier)) = (source, &mut model.runner) else {
+        return Ok(model);
+    };
+    if !by_cost || fastest(classifier)? <= MOST_TIME {
+        return Ok(model);
+    }
+    let json = tables::manifest(name);
+    let fail = || Error::ModelFile { path: name.into(), reason: "it is not registered".into() };
+    let moved = EngineModel::new(&json.ok_or_else(fail)?, Origin::Table(name.clone()))?;
+    model.release();
+    Ok(with_settings(source, Runner::Engine(Box::new(moved))))
+}
+
+/// The time of the fastest of its golden queries: whatever else the machine does makes a time longer, never shorter.
+fn fastest(classifier: &mut Classifier) -> Result<Duration> {
+    let golden: Vec<String> = classifier.manifest().golden.iter().map(|golden| golden.query.clone()).collect();
+    let mut fastest = Duration::MAX;
+    for query in &golden {
+        let began = Instant::now();
+        classifier.classify(query)?;
+        fastest = fastest.min(began.elapsed());
+        if fastest <= MOST_TIME {
+            break;
+        }
+    }
+    Ok(fastest)
 }
 
 /// Loads a model that somebody wants to register, and gives it with what it would be registered by.

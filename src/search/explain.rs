@@ -6,6 +6,7 @@ use harca_core::search::fusion::Fused;
 use harca_core::search::options::Strategy;
 use serde_json::{Map, Value, json};
 
+use super::embedded_query::EmbeddedQuery;
 use super::legs::Leg;
 use super::run::{Outcome, Search};
 use super::statements::{Connection, Parameter};
@@ -125,6 +126,12 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
             "searches": calibration.searches,
         })),
         "rarity": number(outcome.rarity),
+        "embedding": search.embedded.as_ref().map(|embedded| json!({
+            "model": embedded.model,
+            "milliseconds": milliseconds(embedded.took),
+            "from_cache": embedded.from_cache,
+            "failure": embedded.failure(),
+        })),
         "strategy": {
             "asked": options.strategy.name(),
             "taken": outcome.strategy.name(),
@@ -183,7 +190,12 @@ fn why_skipped(search: &Search<'_>, outcome: &Outcome, leg: Leg, found: usize) -
         let reason = outcome.reason.map_or_else(String::new, |reason| format!(", as {reason}"));
         format!("it only scores the rows of the other leg (strategy {}{reason})", strategy.name())
     } else if leg == Leg::Vector && search.request.embedding.is_none() {
-        "no embedding of the query was given".into()
+        match &search.embedded {
+            Some(EmbeddedQuery { model, found: Err(failure), .. }) => {
+                format!("model \"{model}\" does not embed the query: {failure}")
+            }
+            _ => "no embedding of the query was given".into(),
+        }
     } else if no_words || outcome.reason.is_some() {
         "the text search configuration leaves no word of the query".into()
     } else {

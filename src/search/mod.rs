@@ -3,12 +3,13 @@
 //! Promises: it runs with the rights, the snapshot and the `search_path` of the caller; every statement names what it uses with
 //! its schema, operators and casts among them; nothing of a query is kept but plans, its options, the weights of words that the
 //! function of another extension keeps of its index, and hashes of the latest that were learned from.
-//! Uses: [`backend`](crate::backend) for the classification, [`shared_memory`](crate::shared_memory) for what is learned,
+//! Uses: [`backend`](crate::backend) for the classification and the embedding of a query, [`shared_memory`](crate::shared_memory) for what is learned,
 //! [`settings`](crate::settings), [`bridge`](crate::bridge), [`process`](crate::process). Used by: [`api`](crate::api).
 //!
 //! - [`run`]: a search from its arguments to its rows. [`arguments`]: what these are read as. [`explain`]: how it came to them.
 //! - [`target`]: the table, and the `distance` of its embeddings. `kept_targets`: those that are read already;
 //!   [`kept_options`]: options likewise. [`terms`]: the words.
+//! - `embedded_query`: the embedding of a query that came without one.
 //! - `keyword_leg`, `vector_leg`: what each leg asks of the table. [`legs`]: what they have in common. `best_rows`: the best of
 //!   what comes back.
 //! - [`learning`]: what searches tell of their table, and what they go by.
@@ -23,6 +24,7 @@ mod bm25_index;
 mod catalog;
 mod catalog_changes;
 mod distance;
+mod embedded_query;
 pub mod explain;
 pub mod judged;
 pub mod kept_options;

@@ -19,6 +19,7 @@ use super::arguments::{boosted_column, check_embedding, filter_column, json_text
 use super::best_rows::{Candidate, Ranked};
 use super::bm25_index::leg::IndexLeg;
 use super::catalog;
+use super::embedded_query::{self, EmbeddedQuery};
 use super::kept_targets;
 use super::legs::{Borrowed, Id, Leg, Scope};
 use super::statements::Connection;
@@ -54,6 +55,7 @@ const MOST_CHARS: usize = 16_384;
 const LEAST_RARITY: f64 = 0.8;
 /// A weight with which meaning has next to no say.
 const MOST_WEIGHT: f32 = 0.2;
+const NOT_EMBEDDED: &str = "the query could not be embedded";
 const TOO_FEW: &str = "documents with the words of the query are too few to fill its pages";
 
 /// What a search has found, and all that it rests on.
@@ -133,6 +135,8 @@ pub struct Search<'c> {
     pub target: Target,
     /// What is asked for.
     pub request: Request,
+    /// How the query came to its embedding, where it had none.
+    pub embedded: Option<EmbeddedQuery>,
     /// Which rows are searched, as SQL that begins with AND: those of the filter, that have an identifier.
     pub condition: String,
     /// The last row of the page before, its identifier in the server's encoding.
@@ -142,20 +146,24 @@ pub struct Search<'c> {
 
 impl<'c> Search<'c> {
     /// Reads the target and checks the arguments; an error for those that do not fit it.
-    pub fn new(connection: &'c Connection, request: Request) -> Self {
+    pub fn new(connection: &'c Connection, mut request: Request) -> Self {
         let target = kept_targets::find(&request.target);
+        let strategy = request.options.strategy;
+        let mut embedded = None;
         if let Some(embedding) = request.embedding {
             check_embedding(&target, embedding);
-        } else if matches!(
-            request.options.strategy,
-            Strategy::VectorFirst | Strategy::VectorOnly | Strategy::Intersection
-        ) {
+        } else if target.embedding_model.is_none()
+            && matches!(strategy, Strategy::VectorFirst | Strategy::VectorOnly | Strategy::Intersection)
+        {
             refuse(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("search strategy \"{}\" needs an embedding of the query", request.options.strategy.name()),
+                format!("search strategy \"{}\" needs an embedding of the query", strategy.name()),
                 None,
-                Some("Pass the embedding as the third argument, or use the strategy auto.".into()),
+                Some("Pass the embedding as the third argument, register the target with an embedding_model, or use the strategy auto.".into()),
             );
+        } else if strategy != Strategy::KeywordOnly {
+            embedded = embedded_query::embed(&target, request.query);
+            request.embedding = embedded.as_ref().and_then(|embedded| embedded.found.as_ref().ok().copied());
         }
         let json = request.filter.map(json_text);
         let mut condition = or_refuse(filter::condition(json.as_deref(), 2, "t", &target.table, |name| {
@@ -172,7 +180,7 @@ impl<'c> Search<'c> {
             let id = catalog::server_string(&after.id).unwrap_or_default();
             (after.score, id.into_bytes())
         });
-        Self { connection, target, request, condition, after, boosts }
+        Self { connection, target, request, embedded, condition, after, boosts }
     }
 
     /// What both legs read.
@@ -206,7 +214,11 @@ impl<'c> Search<'c> {
         times.terms = began.elapsed();
         let rarity = terms.as_ref().map_or(0.0, Terms::rarity);
         let calibration = self.calibration();
-        let vector_weight = match options.strategy {
+        let (strategy, reason) = match &self.embedded {
+            Some(EmbeddedQuery { found: Err(_), .. }) => (Strategy::KeywordOnly, Some(NOT_EMBEDDED)),
+            _ => (options.strategy, None),
+        };
+        let vector_weight = match strategy {
             Strategy::KeywordOnly => 0.0,
             Strategy::VectorOnly => 1.0,
             _ => options.vector_weight.unwrap_or_else(|| self.expected_weight(&answer, rarity, calibration.as_ref()))
@@ -218,8 +230,8 @@ impl<'c> Search<'c> {
             vector_weight,
             calibration,
             learns: false,
-            strategy: options.strategy,
-            reason: None,
+            strategy,
+            reason,
             matches: None,
             read: 0,
             passes: 0,
@@ -240,7 +252,7 @@ impl<'c> Search<'c> {
             read_chars: (read.chars().count() >= MOST_CHARS).then_some(MOST_CHARS),
             times,
         };
-        if options.strategy == Strategy::Auto {
+        if strategy == Strategy::Auto {
             outcome.choose(embedding.is_some(), *candidates);
         }
         outcome.learns = self.learns(&outcome);

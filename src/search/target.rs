@@ -67,6 +67,8 @@ pub struct Target {
     pub vector_type: Oid,
     /// Their dimensions, where the column has a number of them.
     pub dimensions: Option<usize>,
+    /// The model that embeds queries that come without an embedding.
+    pub embedding_model: Option<String>,
     /// The weight of the vector leg.
     pub vector_weight: f32,
     /// Parameters of BM25.
@@ -99,6 +101,7 @@ mod target_column {
     pub const K1: usize = 10;
     pub const B: usize = 11;
     pub const CALIBRATION: usize = 12;
+    pub const EMBEDDING_MODEL: usize = 14;
 }
 
 /// Columns of `harca.search_profile`, likewise.
@@ -125,6 +128,7 @@ struct Found {
     text_column: String,
     configs: [String; 2],
     distance: String,
+    embedding_model: Option<String>,
     vector_weight: f32,
     k1: f64,
     b: f64,
@@ -143,6 +147,7 @@ impl Found {
             text_column: name(TEXT),
             configs: [text(CONFIG), text(QUERY_CONFIG)],
             distance: text(DISTANCE),
+            embedding_model: row.text(EMBEDDING_MODEL),
             vector_weight: row.real(VECTOR_WEIGHT).unwrap_or(0.5),
             k1: row.double(K1).unwrap_or(0.9),
             b: row.double(B).unwrap_or(0.4),
@@ -259,6 +264,7 @@ impl Target {
             vector_type: catalog::sibling(embedded.kind, c"vector").unwrap_or(embedded.kind),
             embedding_type,
             dimensions: usize::try_from(embedded.modifier).ok().filter(|dimensions| *dimensions > 0),
+            embedding_model: found.embedding_model,
             vector_weight: found.vector_weight,
             k1: found.k1,
             b: found.b,

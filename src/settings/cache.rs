@@ -10,6 +10,7 @@ use super::at_start;
 pub const MAX_CACHE_SIZE: i32 = 10_000_000;
 
 static CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static EMBEDDING_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(4096);
 static CACHE_DUMP_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(300);
 static LOCAL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static FEATURE_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -27,6 +28,16 @@ pub(super) fn define() {
         MAX_CACHE_SIZE,
         at_start(),
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_harca.embedding_cache_size",
+        c"Shared memory for the embeddings of queries.",
+        c"Reserved as that of pg_harca.cache_size. A vector of 384 dimensions takes 1.7 kB. 0 keeps none.",
+        &EMBEDDING_CACHE_SIZE,
+        0,
+        1024 * 1024,
+        at_start(),
+        GucFlags::UNIT_KB,
     );
     GucRegistry::define_int_guc(
         c"pg_harca.cache_dump_interval",
@@ -74,6 +85,11 @@ pub(super) fn define() {
 /// Entries of the shared cache.
 pub fn cache_size() -> usize {
     usize::try_from(CACHE_SIZE.get()).unwrap_or(0)
+}
+
+/// Bytes of the cache of embeddings.
+pub fn embedding_cache_bytes() -> usize {
+    usize::try_from(EMBEDDING_CACHE_SIZE.get()).unwrap_or(0) << 10
 }
 
 /// Time between two dumps of the shared cache; none when it is written at shutdown only.

@@ -12,7 +12,8 @@ use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 /// Values of `pg_harca.placement`: where models run.
 #[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
 pub enum Placement {
-    /// Transformers in the engine, all others in the backend.
+    /// Transformers in the engine, and whatever takes longer or more memory than each backend should spend on it; all others
+    /// in the backend.
     #[name = c"auto"]
     Auto,
     /// In the backend, always; a transformer does not run then.
@@ -59,7 +60,7 @@ pub(super) fn define() {
     GucRegistry::define_enum_guc(
         c"pg_harca.placement",
         c"Where models run.",
-        c"\"auto\" runs models with a tokenizer in the engine and all others, which take microseconds, in the backend; \"backend\" and \"engine\" run all of them there.",
+        c"\"auto\" runs models with a tokenizer in the engine, and others that take more than 2 ms or 16 MB, all the rest in the backend; \"backend\" and \"engine\" run all of them there.",
         &PLACEMENT,
         GucContext::Suset,
         GucFlags::default(),

@@ -18,7 +18,8 @@ use pgrx::pg_sys;
 use crate::process;
 
 pub use cache::{
-    MAX_CACHE_SIZE, cache_dump_interval, cache_size, cache_ttl_micros, feature_cache_size, local_cache_size,
+    MAX_CACHE_SIZE, cache_dump_interval, cache_size, cache_ttl_micros, embedding_cache_bytes, feature_cache_size,
+    local_cache_size,
 };
 pub use classification::{
     ACTIVE_MODEL, BUILTIN_MODEL, Executor, batch_size, enabled, executor, max_query_chars, min_confidence, model,

@@ -9,8 +9,8 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, PgTryBuilder, pg_guard};
 use super::*;
 
 thread_local! {
-    /// What [`make_sets`] is to make: the registry gives it the address alone.
-    static SETS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that [`make_sets`] is to make: the registry gives it the address alone.
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Attaches to the memory, or makes it.
@@ -22,13 +22,9 @@ pub fn attach() -> Option<Shared> {
     // at a page.
     PgTryBuilder::new(|| unsafe {
         let header: *const Header = segment(c"pg_harca", Layout::wanted().head_bytes(), make_head).cast();
-        let sets = (*header).sets;
-        SETS.set(sets);
-        let sets = match sets {
-            0 => ptr::null(),
-            _ => segment(c"pg_harca cache", sets * size_of::<Set>(), make_sets).cast(),
-        };
-        Some(Shared::at(header, sets))
+        let sets = sets(c"pg_harca cache", (*header).sets * size_of::<Set>());
+        let vector_sets = self::sets(c"pg_harca embeddings", (*header).vector_sets * size_of::<VectorSet>());
+        Some(Shared::at(header, sets.cast(), vector_sets.cast()))
     })
     .catch_others(|error| {
         // SAFETY: the registry may have left its lock behind, and a function call holds no other.
@@ -45,6 +41,18 @@ pub fn attach() -> Option<Shared> {
     .execute()
 }
 
+/// The sets of a cache, of so many bytes in all.
+///
+/// # Safety
+/// As [`segment`].
+unsafe fn sets(name: &CStr, bytes: usize) -> *const c_void {
+    BYTES.set(bytes);
+    // SAFETY: by the contract.
+    if bytes == 0 { ptr::null() } else { unsafe { segment(name, bytes, make_sets) } }
+}
+
+/// # Safety
+/// In a backend, inside a transaction.
 unsafe fn segment(name: &CStr, bytes: usize, make: unsafe extern "C-unwind" fn(*mut c_void)) -> *mut c_void {
     let mut found = false;
     // SAFETY: by the contract of `attach`; the registry calls `make` under its lock, once for the life of the server.
@@ -64,5 +72,5 @@ unsafe extern "C-unwind" fn make_head(memory: *mut c_void) {
 #[pg_guard]
 unsafe extern "C-unwind" fn make_sets(memory: *mut c_void) {
     // SAFETY: as in `make_head`; zeroed sets are empty.
-    unsafe { ptr::write_bytes(memory.cast::<Set>(), 0, SETS.get()) };
+    unsafe { ptr::write_bytes(memory.cast::<u8>(), 0, BYTES.get()) };
 }

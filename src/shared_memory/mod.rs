@@ -1,4 +1,4 @@
-//! What all backends share: the cache of answers (L2), the secret of its keys, counters, and what searches have told of
+//! What all backends share: the cache of answers (L2), that of embeddings of queries, the secret of its keys, counters, and what searches have told of
 //! their tables.
 //!
 //! # Locking contract
@@ -14,6 +14,7 @@
 //! | the [`Arm`]s and [`Health`]s | anybody, under the contract of [`harca_core::watch::traffic`] and [`harca_core::watch::breaker`] | anybody |
 //! | the calibrations | anybody who searches, under the contract of [`harca_core::search::calibration::shared`] | anybody |
 //! | the [`Set`]s | anybody, under the contract of [`harca_core::cache::shared`] | anybody |
+//! | the [`VectorSet`]s | anybody, under the contract of [`harca_core::cache::vectors`] | anybody |
 //!
 //! With `shared_preload_libraries` the postmaster makes the memory at start, and anew after a crash, and backends inherit
 //! its address. Without, on PostgreSQL 17 and later, the first backend makes it in the registry of dynamic shared memory
@@ -54,6 +55,7 @@ use std::slice;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use harca_core::cache::shared::{Set, SharedCache};
+use harca_core::cache::vectors::{VectorCache, VectorSet};
 use harca_core::search::calibration::shared as calibration;
 use harca_core::watch::model_stats::ModelStats;
 use harca_core::watch::traffic::{Arm, Block, Health};
@@ -74,6 +76,21 @@ pub enum Event {
     /// An answer that was found past its time.
     Expiration,
 }
+
+/// What is counted of the cache of embeddings: hits, misses, evictions. A miss takes milliseconds, so all processes count in
+/// one place.
+#[derive(Clone, Copy)]
+#[repr(usize)]
+pub enum VectorEvent {
+    /// A look-up that found a vector.
+    Hit,
+    /// One that found none.
+    Miss,
+    /// A vector that has put others out.
+    Eviction,
+}
+
+const VECTOR_EVENTS: usize = 3;
 
 const EVENTS: usize = 4;
 
@@ -129,6 +146,10 @@ struct Header {
     slots: usize,
     /// Number of sets of the cache.
     sets: usize,
+    /// Number of sets of the cache of embeddings.
+    vector_sets: usize,
+    /// What was counted of it since the last reset.
+    vector_counts: [AtomicU64; VECTOR_EVENTS],
     /// Entries that came from the dump of a former run.
     restored: AtomicU64,
     /// What the slots had counted when the statistics were reset last: a slot has one writer, so nobody sets it to zero.
@@ -149,6 +170,7 @@ pub struct Shared {
     healths: &'static [Health],
     calibrations: &'static [calibration::Slot],
     sets: &'static [Set],
+    vector_sets: &'static [VectorSet],
     /// The slot of this process.
     own: Option<&'static Slot>,
 }
@@ -158,10 +180,11 @@ thread_local! {
     static TRIED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The sizes of the parts: the header, the slots, the blocks of models, and the sets, each of whole cache lines.
+/// The sizes of the parts: the header, the slots, the blocks of models, and the sets of both caches, each of whole cache lines.
 struct Layout {
     slots: usize,
     sets: usize,
+    vector_sets: usize,
 }
 
 impl Layout {
@@ -169,7 +192,8 @@ impl Layout {
     fn wanted() -> Self {
         // SAFETY: reads a variable of the process.
         let slots = usize::try_from(unsafe { pg_sys::MaxBackends }).unwrap_or(0);
-        Self { slots, sets: Set::needed_for(settings::cache_size()) }
+        let vector_sets = VectorSet::fitting(settings::embedding_cache_bytes());
+        Self { slots, sets: Set::needed_for(settings::cache_size()), vector_sets }
     }
 
     fn head_bytes(&self) -> usize {
@@ -180,8 +204,13 @@ impl Layout {
             + CALIBRATIONS * size_of::<calibration::Slot>()
     }
 
-    fn bytes(&self) -> usize {
+    /// Where the sets of embeddings begin, behind the others.
+    fn vectors_from(&self) -> usize {
         self.head_bytes() + self.sets * size_of::<Set>()
+    }
+
+    fn bytes(&self) -> usize {
+        self.vectors_from() + self.vector_sets * size_of::<VectorSet>()
     }
 
     /// Writes the header of new memory, with the secret of a former run whose entries are to be found again.
@@ -195,6 +224,8 @@ impl Layout {
                 secret: secret.unwrap_or_else(process::random_secret),
                 slots: self.slots,
                 sets: self.sets,
+                vector_sets: self.vector_sets,
+                vector_counts: Default::default(),
                 restored: AtomicU64::new(0),
                 base: Slot::default(),
                 reset_at: AtomicI64::new(process::current_time()),
@@ -206,12 +237,12 @@ impl Layout {
 }
 
 impl Shared {
-    /// The memory at two addresses.
+    /// The memory at three addresses.
     ///
     /// # Safety
-    /// `header` must have been written by [`Layout::write_header`] and `sets` be the memory that goes with it, both to
+    /// `header` must have been written by [`Layout::write_header`] and the sets be the memory that goes with it, all to
     /// stay until this process ends.
-    unsafe fn at(header: *const Header, sets: *const Set) -> Self {
+    unsafe fn at(header: *const Header, sets: *const Set, vector_sets: *const VectorSet) -> Self {
         // SAFETY: by the contract; slots and blocks follow the header, and they and the sets are atomics alone, of which
         // any content is valid.
         unsafe {
@@ -227,6 +258,10 @@ impl Shared {
                 healths: slice::from_raw_parts(healths, HEALTHS),
                 calibrations: slice::from_raw_parts(calibrations, CALIBRATIONS),
                 sets: if head.sets == 0 { &[] } else { slice::from_raw_parts(sets, head.sets) },
+                vector_sets: match head.vector_sets {
+                    0 => &[],
+                    number => slice::from_raw_parts(vector_sets, number),
+                },
                 own: None,
             }
         }
@@ -240,6 +275,26 @@ impl Shared {
     /// The cache; one without room when `pg_harca.cache_size` was 0.
     pub fn cache(&self) -> SharedCache<'static> {
         SharedCache::new(self.sets)
+    }
+
+    /// The cache of embeddings; one without room when `pg_harca.embedding_cache_size` was 0.
+    pub fn vectors(&self) -> VectorCache<'static> {
+        VectorCache::new(self.vector_sets)
+    }
+
+    /// Bytes of the cache of embeddings.
+    pub fn vectors_bytes(&self) -> usize {
+        size_of_val(self.vector_sets)
+    }
+
+    /// Counts something of the cache of embeddings.
+    pub fn count_vector(&self, event: VectorEvent) {
+        self.header.vector_counts[event as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Hits, misses and evictions of the cache of embeddings since the last reset.
+    pub fn vector_counts(&self) -> [u64; VECTOR_EVENTS] {
+        self.header.vector_counts.each_ref().map(|count| count.load(Relaxed))
     }
 
     /// Whether there is a cache.
@@ -295,6 +350,7 @@ impl Shared {
         }
         self.header.models.iter().for_each(ModelStats::reset);
         self.arms.iter().for_each(Block::clear);
+        self.header.vector_counts.iter().for_each(|count| count.store(0, Relaxed));
         self.header.unlogged.store(0, Relaxed);
         self.header.reset_at.store(now, Relaxed);
     }

@@ -40,7 +40,7 @@ pub fn reserve() {
             let memory = pg_sys::ShmemInitStruct(c"pg_harca".as_ptr(), layout.bytes(), &mut found);
             let sets = memory.byte_add(layout.head_bytes()).cast();
             layout.write_header(memory.cast(), former_run.map(|dump| dump.secret()));
-            Shared::at(memory.cast(), sets)
+            Shared::at(memory.cast(), sets, memory.byte_add(layout.vectors_from()).cast())
         };
         if let Some(former_run) = former_run {
             shared.header.restored.store(cache_file::restore(former_run, shared.cache()), Relaxed);

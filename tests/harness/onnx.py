@@ -54,11 +54,13 @@ def floats(name, dims, values):
     return tensor(name, FLOAT, dims, struct.pack(f"<{len(values)}f", *values))
 
 
-def graph(nodes, tensors=(), input_kind=INT32, labels=2, input_name="features", opset=13, domains=()):
-    """A model file with [batch, features] in and [batch, labels] out; domains are those of operators that ONNX lacks."""
+def graph(nodes, tensors=(), input_kind=INT32, labels=2, input_name="features", opset=13, domains=(), output=None):
+    """A model file with [batch, features] in and [batch, labels] out, or an output of another name and shape; domains are those of
+    operators that ONNX lacks."""
+    name, shape = output or ("logits", ["batch", labels])
     content = message(
         *((1, n) for n in nodes), (2, "test"), *((5, t) for t in tensors),
-        (11, value_info(input_name, input_kind, ["batch", "features"])), (12, value_info("logits", FLOAT, ["batch", labels])),
+        (11, value_info(input_name, input_kind, ["batch", "features"])), (12, value_info(name, FLOAT, shape)),
     )  # fmt: skip
     sets = [("", opset), *((domain, 1) for domain in domains)]
     return message((1, 8), (7, content), *((8, message((1, domain), (2, version))) for domain, version in sets))
@@ -198,6 +200,20 @@ def hungry_beyond(tokens, numbers, labels):
             first_label(labels),
         ],
         input_kind=INT64, labels=labels,
+    )  # fmt: skip
+
+
+def waves(width):
+    """Makes of each token a vector of so many numbers: the sine of its id at as many frequencies."""
+    return graph(
+        [
+            cast("input_ids", "numbers"),
+            node("Unsqueeze", ["numbers", "axis"], "columns"),
+            node("Mul", ["columns", "frequencies"], "phases"),
+            node("Sin", ["phases"], "last_hidden_state"),
+        ],
+        [int64s("axis", 2), floats("frequencies", [width], [(n + 1) / 97 for n in range(width)])],
+        input_kind=INT64, input_name="input_ids", output=("last_hidden_state", ["batch", "features", width]),
     )  # fmt: skip
 
 

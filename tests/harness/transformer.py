@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 
+from .onnx import waves
 from .places import ROOT
 from .registry import literal
 
@@ -32,6 +33,12 @@ def embedding(name="tiny embedding", **changes):
     """A manifest that gives vectors."""
     none = {"labels": None, "golden": None}
     return manifest(name, task="embedding", output="last_hidden_state", pooling="mean", normalize=True, **none, **changes)
+
+
+def wide(name, width=384, **changes):
+    """A manifest and a graph that give vectors as wide as usual ones."""
+    graph = waves(width)
+    return embedding(name, graph=graph, inputs={"ids": "input_ids"}, **changes), graph
 
 
 def bytea(content):

@@ -115,7 +115,7 @@ is_(server.psql("SELECT harca.cache_reset()", DB), str(entries), "cache_reset ta
 is_(shared("entries"), "0", "and none is left")
 server.psql("SELECT harca.stat_reset()", DB)
 is_(shared("hits, misses, evictions, expirations"), "0|0|0|0", "stat_reset begins anew")
-is_(server.psql("SELECT count(*) FROM harca.stat_cache; SELECT count(*) > 0 FROM harca.stat_inference", DB, user="monitor"), "2\nt", "pg_monitor sees the statistics")
+is_(server.psql("SELECT count(*) FROM harca.stat_cache; SELECT count(*) > 0 FROM harca.stat_inference", DB, user="monitor"), "3\nt", "pg_monitor sees the statistics")
 for call in ("harca.cache_reset()", "harca.stat_reset()"):
     is_([server.sqlstate(f"SELECT {call}", DB, user) for user in ("monitor", "nobody_special")], ["42501"] * 2, f"{call} is for the owner")
 for view in ("stat_cache", "stat_inference", "stat_memory"):

@@ -17,9 +17,11 @@ from harness.places import ROOT  # noqa: E402
 from harness.registry import literal  # noqa: E402
 from harness.server import PgError  # noqa: E402
 from harness.training import rows_of, train  # noqa: E402
+from harness.transformer import registration as registration_of_transformer  # noqa: E402
+from harness.transformer import wide  # noqa: E402
 
 PAGES = ["README.md", *(f"docs/{name}.md" for name in (
-    "classification", "search", "text-search", "models", "engine", "settings", "monitoring", "limits", "troubleshooting"))]  # fmt: skip
+    "classification", "search", "text-search", "embedding", "models", "engine", "settings", "monitoring", "limits", "troubleshooting"))]  # fmt: skip
 NOT_HERE = {"signature": "it is no statement", "hub": "it needs a model of a hub", "pg_textsearch": "it needs another extension"}
 # Written by make bench and make eval.
 WRITTEN = {"BENCHMARKS", "SEARCH_QUALITY"}
@@ -37,6 +39,7 @@ MEMORY = """CREATE TABLE memory (id bigint PRIMARY KEY, content text, kind text,
                                  embedding vector(384));""" + MEMORIES  # fmt: skip
 QUESTIONS = "CREATE TABLE search_log AS SELECT * FROM (VALUES ('東京 天気'), ('how do I log in?'), ('causes of delay')) AS v (query)"
 JUDGED = "CREATE TABLE judged (query text, label text)"
+EMBEDDER = registration_of_transformer(*wide("multilingual-e5-small"))
 JUDGEMENTS = """
     SELECT harca.record_feedback('memory', 'note ' || id, id::text, 1, embedding) FROM memory WHERE id <= 12"""
 # What the reader of a page has: before it, and after the statement that begins so.
@@ -44,6 +47,7 @@ BEFORE = {
     "README.md": [MEMORY, QUESTIONS, JUDGED, "requests"],
     "docs/classification.md": [QUESTIONS],
     "docs/text-search.md": [MEMORY],
+    "docs/embedding.md": [EMBEDDER],
 }
 AFTER = [
     ("docs/search.md", "CREATE TABLE memory", [MEMORIES]),

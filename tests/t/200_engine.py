@@ -11,7 +11,9 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import Server, done, is_, like, ok  # noqa: E402
-from harness.registry import literal  # noqa: E402
+from harness.onnx import affine, slow_beyond  # noqa: E402
+from harness.registry import literal, with_graph  # noqa: E402
+from harness.registry import registration as registration_of_network  # noqa: E402
 from harness.transformer import EXPECTED, GRAPH, LABELS, TINY, TOKENIZER, embedding, manifest, registration, until  # noqa: E402
 
 DB = "harca_engine"
@@ -122,6 +124,22 @@ is_(sql("SELECT harca.restart_engine()"), "t", "it is restarted")
 ok(until(server, f"SELECT e.state = 'running' AND e.pid <> {before} AND e.restarts = 1 FROM harca.engine_status() AS e", DB), "and is another process then")
 ok(right(sql(f"SELECT scores FROM harca.classify({literal(row['text'])}, 'tiny')"), row), "a model is brought again")
 
+sql("SELECT harca.activate_model('tiny', true)")
+sql("SELECT harca.restart_engine()")
+LOADED = "(SELECT coalesce('tiny 1' = ANY (e.models_loaded), false) FROM harca.engine_status() AS e)"
+ok(until(server, LOADED, DB), "a model that the deployment names is there before anybody asks for it")
+sql("SELECT harca.activate_model('builtin', true)")
+server.psql("CREATE DATABASE short_lived")
+server.psql("CREATE EXTENSION pg_harca CASCADE", "short_lived")
+server.psql(registration(manifest(version="of another database")), "short_lived")
+oid = sql("SELECT oid FROM pg_database WHERE datname = 'short_lived'")
+KNOWN = f"pg_read_file('pg_harca_engine.databases') ~ '(?n)^{oid} '"
+is_(sql(f"SELECT {KNOWN}"), "t", "a database whose models it has run is remembered")
+server.psql("DROP DATABASE short_lived")
+sql("SELECT harca.restart_engine()")
+ok(until(server, f"NOT {KNOWN}", DB), "one that is gone is forgotten")
+ok(until(server, "(SELECT e.state = 'running' FROM harca.engine_status() AS e)", DB), "and the engine runs")
+
 server.configure(**{"pg_harca.engine": "off"})
 server.reload()
 ok(until(server, "(SELECT state FROM harca.engine_status()) = 'off'", DB), "it is switched off")
@@ -140,6 +158,16 @@ sql(user)
 for call in ("harca.restart_engine()", "harca.release_model('tiny')", "harca.engine_status()", f"harca.inspect_model('{{}}', '', '')"):
     is_(server.sqlstate(f"SELECT {call}", DB, "somebody"), "42501", f"not for everybody: {call}")
 is_(server.psql("SELECT query_type IS NOT NULL FROM harca.classify('x y', 'tiny')", DB, "somebody"), "t", "but to ask a model is")
+
+sql(registration_of_network(with_graph(affine([0, 0], [1, 0]), "quick")))
+sql(registration_of_network(with_graph(slow_beyond(0), "slow")))
+sql(registration_of_network(with_graph(affine([0, 0], [1, 0], unused=17 << 18), "large")))
+for model, placement, asked in [
+    ("quick", "auto", 0), ("slow", "backend", 0), ("large", "backend", 0), ("slow", "auto", 1), ("large", "auto", 1), ("quick", "engine", 1),
+]:  # fmt: skip
+    sql(f"SET pg_harca.placement = {placement}; SELECT harca.classify('a zebra', '{model}')")
+    found = sql(f"SELECT coalesce(sum(requests), 0) FROM harca.stat_engine WHERE model = '{model} 1'")
+    is_(found, str(asked), f"placement {placement}: a {model} model runs {'in the engine' if asked else 'in the backend'}")
 
 server.configure(**{"pg_harca.placement": "engine"})
 server.reload()

@@ -6,6 +6,7 @@
 //! | [`model`] | what a model is: manifest, graph, what runs it, which model a query goes to, how good it is |
 //! | [`classify`] | from text to a type with calibrated scores |
 //! | [`cache`] | answers that are kept: by a session, by all together, over a restart |
+//! | [`embedding`] | tables whose embeddings are kept in step with their text |
 //! | [`search`] | ranking, fusion and tuning of a hybrid search |
 //! | [`protocol`] | what a backend and the engine, the process beside the server, say to each other |
 //! | [`watch`] | what is counted and judged while all this runs |
@@ -19,6 +20,7 @@
 
 pub mod cache;
 pub mod classify;
+pub mod embedding;
 pub mod error;
 pub mod model;
 pub mod protocol;

@@ -7,8 +7,10 @@
 //!
 //! - [`local`]: the cache of one session (L1).
 //! - [`shared`]: the one of all sessions (L2); it opens with its locking contract.
-//! - [`dump`]: the latter as a file (L3), over a restart.
+//! - [`vectors`]: vectors of queries, for all sessions.
+//! - [`dump`]: [`shared`] as a file (L3), over a restart.
 
 pub mod dump;
 pub mod local;
 pub mod shared;
+pub mod vectors;

@@ -63,15 +63,15 @@ mod entry;
 #[cfg(all(test, not(loom)))]
 mod oracle;
 mod queue;
-mod record;
+pub(super) mod record;
 mod set;
 
 /// The atomics, or their model under `cfg(loom)`.
-mod atomic {
+pub(super) mod atomic {
     #[cfg(loom)]
-    pub(super) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(in crate::cache) use loom::sync::atomic::{AtomicU64, Ordering, fence};
     #[cfg(not(loom))]
-    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(in crate::cache) use std::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
 use std::ptr;
@@ -79,7 +79,6 @@ use std::ptr;
 pub use entry::Entry;
 pub(crate) use entry::WORDS;
 pub use queue::WAYS;
-use record::Record;
 pub use set::Set;
 use set::{Ask, MARK, vacate};
 
@@ -181,7 +180,7 @@ impl<'m> SharedCache<'m> {
     /// The number of entries, expired ones that nobody asked for included. It looks at every record.
     #[must_use]
     pub fn len(&self) -> usize {
-        let stamps = self.sets.iter().flat_map(|set| &set.records).map(Record::stamp);
+        let stamps = self.sets.iter().flat_map(|set| &set.records).map(|record| record.stamp());
         stamps.filter(|stamp| !stamp.is_vacant() && !stamp.is_claimed()).count()
     }
 
@@ -307,7 +306,7 @@ impl Restorer<'_> {
 
 /// A number below `bound`, or 0: multiply and shift (Lemire, "Fast random integer generation in an interval", 2019), so
 /// any bound will do, without a division.
-fn scale(hash: u64, bound: usize) -> usize {
+pub(super) fn scale(hash: u64, bound: usize) -> usize {
     ((u128::from(hash) * bound as u128) >> 64) as usize
 }
 

@@ -1,9 +1,10 @@
-//! One entry in shared memory: eight atomic words under a sequence lock.
+//! One entry in shared memory: some atomic words under a sequence lock.
 //!
 //! | word | content |
 //! |---|---|
-//! | 0 | high half: the sequence number, odd while the record is being written; low half: the metadata of [`Entry`] |
-//! | 1–7 | as in [`Entry`] |
+//! | 0 | high half: the sequence number, odd while the record is being written; low half: metadata, not 0 |
+//! | 1, 2 | the key |
+//! | others | what is kept under it; of an answer as in [`Entry`](super::entry::Entry) |
 //!
 //! The protocol is that of Boehm, "Can seqlocks get along with programming language memory models?" (MSPC 2012); the
 //! module above says what it promises.
@@ -15,7 +16,6 @@ use super::atomic::{
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
-use super::entry::WORDS;
 
 /// One step of the sequence number.
 const STEP: u64 = 1 << 32;
@@ -23,41 +23,47 @@ const STEP: u64 = 1 << 32;
 /// Where the sequence number stands in word 0.
 const SEQUENCE: u64 = !0 << 32;
 
-/// A record fills one cache line, so that a hit touches two lines in all: this one and the set's.
-#[derive(Default)]
+/// A record of `N` words. That of an answer fills one cache line, so that a hit touches two lines in all: this one and the
+/// set's.
 #[repr(C, align(64))]
-pub(super) struct Record {
-    words: [AtomicU64; WORDS],
+pub(in crate::cache) struct Record<const N: usize> {
+    words: [AtomicU64; N],
+}
+
+impl<const N: usize> Default for Record<N> {
+    fn default() -> Self {
+        Self { words: array::from_fn(|_| AtomicU64::default()) }
+    }
 }
 
 /// Word 0 of a record, as it was at one moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp(u64);
+pub(in crate::cache) struct Stamp(u64);
 
 impl Stamp {
     /// Whether somebody is writing, or died while writing.
-    pub(super) fn is_claimed(self) -> bool {
+    pub(in crate::cache) fn is_claimed(self) -> bool {
         self.0 & STEP != 0
     }
 
     /// Whether there is no entry. An entry has two labels at least, so that its metadata is never 0.
-    pub(super) fn is_vacant(self) -> bool {
+    pub(in crate::cache) fn is_vacant(self) -> bool {
         self.0 & !SEQUENCE == 0
     }
 }
 
-impl Record {
+impl<const N: usize> Record<N> {
     /// The stamp to [`claim`](Self::claim) the record with, whatever it holds.
-    pub(super) fn stamp(&self) -> Stamp {
+    pub(in crate::cache) fn stamp(&self) -> Stamp {
         Stamp(self.words[0].load(Relaxed))
     }
 
     /// Copies the words out if the record holds the entry of a key that is `wanted`, given as its two halves.
     ///
     /// `None` as well when a writer is at work or came between. The copy is never torn; its metadata may still be
-    /// impossible, which [`Entry::from_words`](super::entry::Entry::from_words) finds out.
+    /// impossible, which whoever makes something of it finds out.
     #[inline]
-    pub(super) fn read(&self, wanted: impl FnOnce([u64; 2]) -> bool) -> Option<(Stamp, [u64; WORDS])> {
+    pub(in crate::cache) fn read(&self, wanted: impl FnOnce([u64; 2]) -> bool) -> Option<(Stamp, [u64; N])> {
         // Acquire: with it, all that was written before this stamp was published is seen below.
         let stamp = Stamp(self.words[0].load(Acquire));
         if stamp.is_claimed() || stamp.is_vacant() {
@@ -78,7 +84,7 @@ impl Record {
     }
 
     /// Takes the record for writing if it is still as it was at `stamp`; `None` when it is not, or was claimed then.
-    pub(super) fn claim(&self, stamp: Stamp) -> Option<Claim<'_>> {
+    pub(in crate::cache) fn claim(&self, stamp: Stamp) -> Option<Claim<'_, N>> {
         if stamp.is_claimed() {
             return None;
         }
@@ -93,14 +99,14 @@ impl Record {
 
 /// The right to write a record, which nobody else has until it is given back by one of the two methods.
 #[must_use]
-pub(super) struct Claim<'a> {
-    record: &'a Record,
+pub(in crate::cache) struct Claim<'a, const N: usize> {
+    record: &'a Record<N>,
     claimed: u64,
 }
 
-impl Claim<'_> {
+impl<const N: usize> Claim<'_, N> {
     /// Writes an entry; the high half of its word 0 does not matter.
-    pub(super) fn publish(self, words: &[u64; WORDS]) {
+    pub(in crate::cache) fn publish(self, words: &[u64; N]) {
         for (word, value) in self.record.words.iter().zip(words).skip(1) {
             word.store(*value, Relaxed);
         }
@@ -108,7 +114,7 @@ impl Claim<'_> {
     }
 
     /// Leaves the record without an entry.
-    pub(super) fn vacate(self) {
+    pub(in crate::cache) fn vacate(self) {
         self.release(0);
     }
 
@@ -121,6 +127,9 @@ impl Claim<'_> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    const WORDS: usize = 8;
+    type Record = super::Record<WORDS>;
 
     fn words(n: u64) -> [u64; WORDS] {
         [n; WORDS]

@@ -3,9 +3,12 @@
 use super::atomic::{AtomicU64, Ordering::Relaxed};
 use super::entry::{self, WORDS};
 use super::queue::{Queue, WAYS};
-use super::record::{Claim, Record};
+use super::record;
 use super::{Lookup, Stored};
 use crate::text::key::Key;
+
+type Record = record::Record<WORDS>;
+type Claim<'a> = record::Claim<'a, WORDS>;
 
 /// The tag of a way without an entry.
 pub(super) const VACANT: u16 = 0;

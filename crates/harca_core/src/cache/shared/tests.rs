@@ -60,7 +60,7 @@ fn hints(set: &Set) -> Vec<u64> {
 }
 
 /// As if a process had died inside a write.
-fn lose(record: &Record) {
+fn lose(record: &record::Record<WORDS>) {
     assert!(record.claim(record.stamp()).is_some());
 }
 
