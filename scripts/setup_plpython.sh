@@ -30,12 +30,12 @@ version=$(ldd "$library" | sed -nE 's/.*libpython(3\.[0-9]+).*/\1/p' | head -n 1
 requirements=$ROOT/scripts/requirements-plpython.txt
 packages=$BUILD/plpython-$version
 wanted="$(sha256 "$requirements") $version"
-if ! stamped "plpython-$version" "$wanted" || [ ! -d "$packages/onnxruntime" ]; then
+if ! stamped "plpython-$version" "$wanted" || [ ! -d "$packages/tokenizers" ]; then
     need_pip
-    say "numpy and ONNX Runtime for the PL/Python of PostgreSQL $major: installing (35 MB, about 10 s)"
+    say "numpy, tokenizers and ONNX Runtime for the PL/Python of PostgreSQL $major: installing (40 MB, about 10 s)"
     log=$BUILD/plpython-$version.log
     rm -rf "$packages"
-    # --no-deps: a session needs numpy alone. pip reads the marks of the file for its own Python, so they are resolved here.
+    # --no-deps: a session needs nothing beside these. pip reads the marks of the file for its own Python, so they are resolved here.
     line=$([ "${version#3.}" -lt 14 ] && echo '<' || echo '>=')
     mapfile -t wheels < <(sed -nE "s/^([a-z]+==[0-9.]+)(; python_version $line .*)?\$/\1/p" "$requirements")
     if ! "${PIP[@]}" install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --implementation cp \

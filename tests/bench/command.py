@@ -11,6 +11,7 @@ memory      the memory that it adds
 clients     pgbench, one client and two, the shared cache full and off
 zipf        hit ratios on a Zipf trace
 overhead    what the statistics cost
+engine      a transformer in the engine: beside a plain run, the same run in process, and PL/Python
 search      hybrid_search over growing tables, beside SQL written by hand and pg_textsearch: warm, first calls, memory, clients
 
 It writes BENCHMARKS.md, benchmarks.json and plots/ into the folder, docs/ by default. The server is Debian's PostgreSQL 15,
@@ -30,7 +31,7 @@ from pathlib import Path
 
 from harness.places import BUILD, ROOT, fail
 
-from . import batch, clients, clock, first_call, machine, miss, overhead, queries, rows, search, zipf
+from . import batch, clients, clock, engine, first_call, machine, miss, overhead, queries, rows, search, zipf
 from .loop import Loop
 from .plpython import PlPython
 from .report import Report
@@ -45,6 +46,7 @@ SUBJECTS = {
     "clients": (clients.measure, "pgbench with one client and with two"),
     "zipf": (zipf.measure, "hit ratios on a Zipf trace"),
     "overhead": (overhead.measure, "what the statistics cost"),
+    "engine": (engine.measure, "a transformer in the engine"),
     "search": (search.measure, "hybrid_search over tables of 1,000 to 1,000,000 rows"),
 }
 DEBIAN15 = Path("/usr/lib/postgresql/15/bin/pg_config")
@@ -73,12 +75,19 @@ class Sizes:
     searches: int = 50
     search_rounds: int = 3
     different: int = 10_000
+    # The engine: its model, queries of the clients, queries that go all ways one by one, requests beside bulk work.
+    transformer: str = "minilm"
+    transformer_texts: int = 4_000
+    transformer_pairs: int = 1_000
+    transformer_requests: int = 300
+    transformer_rounds: int = 3
 
 
 QUICK = Sizes(
     rounds=2, rows=5_000, distinct=500, misses=200, batch=200, first_calls=3, backends=2, seconds=1, repeats=1,
     population=2_000, requests=10_000, entries=500, tables=(1_000, 2_000), small=1_000, embedded=1_000, searches=4,
-    search_rounds=1, different=100,
+    search_rounds=1, different=100, transformer="tiny", transformer_texts=200, transformer_pairs=20, transformer_requests=50,
+    transformer_rounds=1,
 )  # fmt: skip
 
 

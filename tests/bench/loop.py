@@ -15,17 +15,9 @@ class Loop:
     """examples/classify_loop.rs and bin/harca_encode.rs, compiled as the extension is."""
 
     def __init__(self):
-        subprocess.run([ROOT / "scripts/setup_onnxruntime.sh"], check=True)
-        command = ["cargo", "build", "--quiet", "--release", "--package", "harca_core", "--message-format=json"]
-        command += ["--example", "classify_loop", "--bin", "harca_encode"]
-        built = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
-        if built.returncode != 0:
-            fail("harca_core's classify_loop did not compile; see the lines above.")
-        messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
-        self._programs = {m["target"]["name"]: m["executable"] for m in messages if m.get("executable")}
-        library = next((BUILD / "onnxruntime").glob("libonnxruntime.so.*"))
+        self._programs = compiled("harca_core", "--example", "classify_loop", "--bin", "harca_encode")
         self.encoder = self._programs["harca_encode"]
-        self._environment = {**os.environ, "HARCA_ONNXRUNTIME": str(library)}
+        self._environment = environment()
 
     def run(self, queries):
         """Times the loop over queries: its figures (nanoseconds a query) and the label of each query."""
@@ -50,6 +42,23 @@ class Loop:
         lines = "\n".join(queries) + "\n"
         output = subprocess.run(command, input=lines, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout.splitlines()
         return [tuple(list(map(int, ids.split())) for ids in (line + "\t").split("\t")[:2]) for line in output]
+
+
+def compiled(package, *targets):
+    """Programs of a package, compiled as the extension is: name → path."""
+    command = ["cargo", "build", "--quiet", "--release", "--package", package, "--message-format=json", *targets]
+    built = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+    if built.returncode != 0:
+        fail(f"programs of {package} did not compile; see the lines above.")
+    messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
+    return {m["target"]["name"]: m["executable"] for m in messages if m.get("executable")}
+
+
+def environment():
+    """An environment in which these programs find ONNX Runtime."""
+    subprocess.run([ROOT / "scripts/setup_onnxruntime.sh"], check=True)
+    library = next((BUILD / "onnxruntime").glob("libonnxruntime.so.*"))
+    return {**os.environ, "HARCA_ONNXRUNTIME": str(library)}
 
 
 def manifest():

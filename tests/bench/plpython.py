@@ -69,12 +69,16 @@ class PlPython:
         """Creates the functions unless they are there: WHOLE takes a text, RUN_ALONE the columns features and tokens."""
         found = manifest()
         folder = Path(server.config("--pkglibdir")) / "pg_harca/models" / found["name"]
-        load = LOAD.strip("\n").format(packages=str(_reachable(server, self._packages)), model=str(folder / "model.onnx"))
+        load = LOAD.strip("\n").format(packages=str(self.packages(server)), model=str(folder / "model.onnx"))
         text = FUNCTIONS.format(
             load=load, encoder=str(_reachable(server, self._encoder)), manifest=str(folder / "manifest.json"),
             features=found["input"]["name"], labels=found["labels"],
         )  # fmt: skip
         server.psql(text, DATABASE)
+
+    def packages(self, server):
+        """The folder of what its functions import, where the server's user can use it."""
+        return _reachable(server, self._packages)
 
 
 def _reachable(server, path):

@@ -38,7 +38,7 @@ class MiniLM(GivenModel):
         return not collection.japanese
 
     def run(self, texts):
-        """By ONNX Runtime, from the files that scripts/setup_eval.sh has fetched."""
+        """By ONNX Runtime, from the files that scripts/setup_minilm.sh has fetched."""
         if self._model is None:
             import onnxruntime
             from tokenizers import Tokenizer

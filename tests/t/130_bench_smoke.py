@@ -115,6 +115,7 @@ if server.major != 18:
     done()
 
 ALWAYS = ["miss", "batch", "first_call_preload", "first_call_plain", "memory_preload", "memory_plain", "scaling", "misses_per_second"]
+ALWAYS += ["engine_clients", "engine_above", "engine_above_tiny", "engine_flood"]
 ALWAYS += ["search_both", "search_first", "search_learning", "search_clients", "search_exact_term", "search_share"]
 with tempfile.TemporaryDirectory() as folder:
     command = [Path(__file__).parents[1] / "bench/run", "--quick", "--skip", "plpython,plots"]
