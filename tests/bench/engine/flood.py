@@ -1,7 +1,9 @@
 """Interactive requests while other sessions send bulk work."""
 
 import itertools
+import statistics
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -11,7 +13,7 @@ from .clients import many, single
 from .models import scores
 
 SENDERS, TEXTS = 3, 200
-ALONE, FLOODED = "alone", "under the flood"
+ALONE, BULK, FLOODED = "requests alone", "bulk work alone", "requests under bulk work"
 
 
 class Sender:
@@ -25,7 +27,8 @@ class Sender:
     def send(self):
         """Sends one and waits for its answer."""
         texts = next(self._arrays)
-        self.answered.append((texts, self._session.query(many(texts, self._model))))
+        rows = self._session.query(many(texts, self._model))
+        self.answered += zip(texts, (scores(row[0]) for row in rows))
 
     def send_until(self, stop):
         """Sends them until it is to stop."""
@@ -37,7 +40,7 @@ def measure(bench, server, model):
     """Fills in the requirement on requests under a flood."""
     size = bench.sizes
     asked = iter(bench.queries.take(2 * size.transformer_rounds * size.transformer_requests))
-    found, bulk = [], []
+    found, done = [], {BULK: [], FLOODED: []}
     with ExitStack() as opened:
         session = opened.enter_context(connect(server, engine_timeout=0))
         senders = [
@@ -45,11 +48,6 @@ def measure(bench, server, model):
             for _ in range(SENDERS)
         ]
         pool = opened.enter_context(ThreadPoolExecutor(SENDERS))
-        before = _done(session, model)
-        list(pool.map(Sender.send, senders))
-        after = _done(session, model)
-        # Runs of bulk work alone: one of them may be under way when a request comes.
-        batch = (after["busy"] - before["busy"]) / (after["runs"] - before["runs"])
 
         def alone():
             times = []
@@ -59,36 +57,48 @@ def measure(bench, server, model):
                 found.append((text, scores(answer)))
             return times
 
-        def flooded():
-            stop = threading.Event()
-            sending = [pool.submit(sender.send_until, stop) for sender in senders]
-            try:
-                idle = before = _done(session, model)
-                while before["texts"] == idle["texts"]:
-                    before = _done(session, model)
-                times = alone()
-                after = _done(session, model)
-            finally:
-                stop.set()
-            for each in sending:
-                each.result()
-            bulk.append((after["texts"] - before["texts"] - len(times)) / sum(times))
-            return times
+        def beside(way, work):
+            """What the work gives while the senders are at it."""
 
-        rounds = interleaved(size.transformer_rounds, {ALONE: alone, FLOODED: flooded})
+            def run():
+                stop = threading.Event()
+                sending = [pool.submit(sender.send_until, stop) for sender in senders]
+                try:
+                    idle = before = _done(session, model)
+                    while before["runs"] == idle["runs"]:
+                        before = _done(session, model)
+                    started = time.perf_counter()
+                    given = work()
+                    seconds, after = time.perf_counter() - started, _done(session, model)
+                finally:
+                    stop.set()
+                for each in sending:
+                    each.result()
+                done[way].append({what: after[what] - before[what] for what in after} | {"seconds": seconds})
+                return given
+
+            return run
+
+        variants = {ALONE: alone, BULK: beside(BULK, lambda: time.sleep(size.seconds)), FLOODED: beside(FLOODED, alone)}
+        rounds = interleaved(size.transformer_rounds, variants)
+    # One of these runs may be under way when a request comes.
+    batch = sum(each["busy"] for each in done[BULK]) / sum(each["runs"] for each in done[BULK])
+    for each in done[FLOODED]:
+        each["texts"] -= size.transformer_requests
     model.check(bench, "requests beside bulk work", *zip(*found))
-    for texts, rows in itertools.chain.from_iterable(sender.answered for sender in senders):
-        model.check(bench, "bulk work", texts, [scores(row[0]) for row in rows])
-    bench.check("whether bulk work goes on in every round", min(bulk) > 0, True)
-    times = {way: [1000 * seconds for each in rounds[way] for seconds in each] for way in rounds}
+    for sender in senders:
+        model.check(bench, "bulk work", *zip(*sender.answered))
+    bench.check("whether bulk work goes on in every round", all(each["texts"] > 0 for each in done[FLOODED]), True)
+    times = {way: [1000 * seconds for each in rounds[way] for seconds in each] for way in (ALONE, FLOODED)}
+    rates = {way: sum(each["texts"] for each in some) / sum(each["seconds"] for each in some) for way, some in done.items()}
     bound = 2 * late(times[ALONE]) + 1000 * batch
     bench.report.measured("engine_flood", late(times[FLOODED]) / bound)
+    rows = [
+        [way, statistics.median(values), late(values), max(values), len(values), rates.get(way)] for way, values in times.items()
+    ]
     bench.report.table(
         "Transformer: requests beside bulk work", ["", "ms, median", "95 %", "longest", "requests", "bulk texts a second"],
-        [
-            [way, sorted(values)[len(values) // 2], late(values), max(values), len(values), sum(bulk) / len(bulk) if way == FLOODED else ""]
-            for way, values in times.items()
-        ],
+        [*rows, [BULK, None, None, None, None, rates[BULK]]],
         f"One client asks by {model.title}, one query a statement; {SENDERS} others send {TEXTS} texts a statement, one after the "
         f"other. A run of bulk work takes {1000 * batch:.1f} ms.",
     )  # fmt: skip
