@@ -2,30 +2,17 @@
 [batch, labels]."""
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
-OPSET = 17
-# ONNX Runtime has read this file layout since 1.13; a newer one would only shut older readers out.
-IR_VERSION = 8
+from harca_train.nodes import Nodes
+
 # Nodes that look rows up in a table, and nodes that multiply by dense weights.
 EMBEDDINGS = ["embed", "embed_tokens"]
 DENSE = ["first", "second", "sequence_first", "sequence_second"]
 
 
-class _Graph:
-    """Nodes and constants on their way to a graph; every method gives the name of what it adds."""
-
-    def __init__(self):
-        self.nodes, self.constants = [], {}
-
-    def constant(self, name, value):
-        self.constants[name] = np.asarray(value, order="C")
-        return name
-
-    def node(self, operator, inputs, output, name=None, **attributes):
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=name or output, **attributes))
-        return output
+class _StudentNodes(Nodes):
+    """What the two parts of a student have in common."""
 
     def rows(self, table, ids, name, node):
         """Rows of `table` by `ids`. Rows that are zero, as pruning leaves them, are not stored: a list of 16-bit numbers
@@ -39,11 +26,9 @@ class _Graph:
             table = np.concatenate([np.zeros((1, table.shape[1]), np.float32), table[kept]])
         return self.node("Gather", [self.constant(name, table), ids], f"{name}_found", name=node, axis=0)
 
-    def dense(self, weights, layer, value, name):
+    def layer(self, weights, layer, value, name):
         """A linear layer; `weights` are the parameters of a model by their names."""
-        weight = self.constant(f"{name}_weight", weights[f"{layer}.weight"].T)
-        product = self.node("MatMul", [value, weight], f"{name}_product", name=name)
-        return self.node("Add", [product, self.constant(f"{name}_bias", weights[f"{layer}.bias"])], f"{name}_sum")
+        return self.dense(weights[f"{layer}.weight"], weights[f"{layer}.bias"], value, name)
 
     def present(self, ids, name):
         """1.0 where there is an id, 0.0 where there is padding."""
@@ -56,7 +41,7 @@ class _Graph:
 
 def onnx_graph(model, name):
     """The `student.Student` `model` in float32, as an ONNX model named `name`."""
-    graph = _Graph()
+    graph = _StudentNodes()
     graph.constant("axis_1", np.array([1]))
     graph.constant("axis_2", np.array([2]))
     graph.constant("axes_1_2", np.array([1, 2]))
@@ -67,21 +52,11 @@ def onnx_graph(model, name):
     of_sequence = _sequence(graph, _weights(model.sequence, model.share), len(model.sequence.layers))
     graph.node("Add", [of_bag, of_sequence], "logits")
     labels = len(model.bag.second.bias)
-    found = helper.make_graph(
-        graph.nodes,
-        name,
-        [
-            helper.make_tensor_value_info("features", TensorProto.INT32, ["batch", "features"]),
-            helper.make_tensor_value_info("tokens", TensorProto.INT32, ["batch", "tokens", 3]),
-        ],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", labels])],
-        [numpy_helper.from_array(value, key) for key, value in graph.constants.items()],
-    )
-    exported = helper.make_model(
-        found, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="pg_harca"
-    )
-    onnx.checker.check_model(exported, full_check=True)
-    return exported
+    inputs = [
+        ("features", TensorProto.INT32, ["batch", "features"]),
+        ("tokens", TensorProto.INT32, ["batch", "tokens", 3]),
+    ]
+    return graph.model(name, inputs, [("logits", TensorProto.FLOAT, ["batch", labels])])
 
 
 def _bag(graph, weights):
@@ -90,8 +65,8 @@ def _bag(graph, weights):
     count = graph.node("ReduceSum", [graph.present("features", "feature"), "axis_1"], "feature_count", keepdims=1)
     scale = graph.node("Sqrt", [graph.at_least_one(count, "features_or_one")], "bag_divisor")
     bag = graph.node("Div", [total, scale], "bag")
-    hidden = graph.node("Relu", [graph.dense(weights, "first", bag, "first")], "bag_hidden")
-    return graph.dense(weights, "second", hidden, "second")
+    hidden = graph.node("Relu", [graph.layer(weights, "first", bag, "first")], "bag_hidden")
+    return graph.layer(weights, "second", hidden, "second")
 
 
 def _sequence(graph, weights, layers):
@@ -122,16 +97,11 @@ def _sequence(graph, weights, layers):
     count = graph.node("ReduceSum", [present, "axis_1"], "token_count", keepdims=1)
     mean = graph.node("Div", [total, graph.at_least_one(count, "tokens_or_one")], "token_mean")
     pooled = graph.node("Concat", [most, mean], "token_pooled", axis=1)
-    hidden = graph.node("Relu", [graph.dense(weights, "first", pooled, "sequence_first")], "sequence_hidden")
-    return graph.dense(weights, "second", hidden, "sequence_second")
+    hidden = graph.node("Relu", [graph.layer(weights, "first", pooled, "sequence_first")], "sequence_hidden")
+    return graph.layer(weights, "second", hidden, "sequence_second")
 
 
 def _weights(model, share):
     """Parameters of a part of a student by their names, the last layer at its share of the answer."""
     weights = {key: parameter.detach().numpy() for key, parameter in model.named_parameters()}
     return weights | {key: share * weights[key] for key in ("second.weight", "second.bias")}
-
-
-def serialized(model):
-    """Bytes of an ONNX model, the same for the same model."""
-    return model.SerializeToString(deterministic=True)

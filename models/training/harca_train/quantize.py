@@ -26,8 +26,9 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from harca_train.errors import TrainingError
-from harca_train.graph import DENSE, EMBEDDINGS, onnx_graph, serialized
+from harca_train.graph import DENSE, EMBEDDINGS, onnx_graph
 from harca_train.manifest import open_session, run
+from harca_train.nodes import serialized
 
 PARENT = "fp32"
 

@@ -10,6 +10,7 @@ import torch
 
 from harca_train import bag, cli, graph, manifest, prune, quantize, sequence, student, vectors
 from harca_train.features import REPOSITORY, encode, words
+from harca_train.nodes import serialized
 
 TRAINING = REPOSITORY / "models" / "training"
 EXAMPLE = ["--settings", str(TRAINING / "support_requests.toml"), "--data", str(TRAINING)]
@@ -146,7 +147,7 @@ def test_a_pruned_graph_answers_as_its_network():
     exported = graph.onnx_graph(model, "test")
     sizes = {tensor.name: list(tensor.dims) for tensor in exported.graph.initializer}
     assert (sizes["table"], sizes["token_table"]) == ([302, 8], [400, 8])
-    found = quantize.logits_of(graph.serialized(exported), features)
+    found = quantize.logits_of(serialized(exported), features)
     assert np.abs(found - student.logits_of(model, features)).max() < 1e-5
 
 
