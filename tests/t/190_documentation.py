@@ -22,7 +22,7 @@ from harness.transformer import wide  # noqa: E402
 
 PAGES = ["README.md", *(f"docs/{name}.md" for name in (
     "classification", "search", "text-search", "embedding", "models", "engine", "settings", "monitoring", "limits", "troubleshooting"))]  # fmt: skip
-NOT_HERE = {"signature": "it is no statement", "hub": "it needs a model of a hub", "pg_textsearch": "it needs another extension"}
+NOT_HERE = {"signature": "it is no statement", "hub": "it needs a model of a hub", "trained": "its model is trained for hours", "pg_textsearch": "it needs another extension"}
 # Written by make bench and make eval.
 WRITTEN = {"BENCHMARKS", "SEARCH_QUALITY"}
 REQUESTS = ROOT / "models/training/examples/support_requests.tsv"

@@ -8,11 +8,12 @@ from harca_train.convert import command as convert_command
 from harca_train.errors import TrainingError
 from harca_train.features import REPOSITORY, encode
 from harca_train.settings import DEFAULTS
-from harca_train.workspace import STEPS, Workspace
+from harca_train.workspace import Workspace
 
 ABOUT = {
     "prepare": "read, clean and de-duplicate the queries, reword them, make some up, encode them",
     "teacher": "train the teachers, one per fold of held-out sources and one on everything",
+    "finetune": "fine-tune the transformers, one per fold of held-out sources and one on everything",
     "distill": "train the students on the labels and on what the teachers say",
     "prune": "take out what the students can do without",
     "quantize": "make the compressed forms",
@@ -20,7 +21,7 @@ ABOUT = {
     "evaluate": "measure on held-out sources",
     "curve": "train on shares of the labelled queries, to see what more of them would bring",
     "report": "write the model card, the stage table and the plots",
-    "all": "every step above, in order",
+    "all": "every step of the kind of student, in order",
 }
 
 
@@ -40,7 +41,7 @@ def _parser():
     for name, about in ABOUT.items():
         command = commands.add_parser(name, help=about, description=about)
         _add_run(command)
-        command.set_defaults(run=_run_steps, steps=list(STEPS) if name == "all" else [name])
+        command.set_defaults(run=_run_steps, step=name)
     errors = commands.add_parser("mistakes", help="list the held-out mistakes of the exported form")
     _add_run(errors)
     errors.set_defaults(run=_run_mistakes)
@@ -70,18 +71,25 @@ def _add_run(command):
 def _pipeline(options):
     # Imported here, so that --help and convert need no part of it.
     from harca_train import settings as settings_file
-    from harca_train.pipeline import Pipeline
 
     settings = settings_file.load(options.settings, options.set)
     for name in ("labelled", "unlabelled"):
         if getattr(options, name):
             settings["data"][name] = str(getattr(options, name).resolve())
     work = options.work or REPOSITORY / ".build" / "train" / settings["name"]
-    return Pipeline(Workspace(work, settings, options.data), options.out or work / "out")
+    workspace, out = Workspace(work, settings, options.data), options.out or work / "out"
+    if settings["student"]["kind"] == "transformer":
+        from harca_train.transformer_pipeline import TransformerPipeline
+
+        return TransformerPipeline(workspace, out)
+    from harca_train.features_pipeline import FeaturesPipeline
+
+    return FeaturesPipeline(workspace, out)
 
 
 def _run_steps(options):
-    _pipeline(options).run(options.steps, options.again)
+    pipeline = _pipeline(options)
+    pipeline.run(pipeline.workspace.steps() if options.step == "all" else [options.step], options.again)
 
 
 def _run_mistakes(options):
@@ -96,15 +104,20 @@ def _run_mistakes(options):
 
 
 def _run_classify(options):
+    from harca_train import transformer_folder
     from harca_train.manifest import open_session, read_model, run
     from harca_train.metrics import softmax
 
-    manifest, model = read_model(options.model)
-    session = open_session(model)
     lines = [line.rstrip("\n") for line in sys.stdin]
-    features = encode(lines, manifest["encoder"])
-    for row, line in enumerate(lines):
-        scores = softmax(run(session, features.inputs([row])), manifest["calibration"]["temperature"])[0]
+    if (options.model / transformer_folder.TOKENIZER).exists():
+        classifier = transformer_folder.read_model(options.model)
+        manifest, answers = classifier.manifest, map(classifier.probabilities, lines)
+    else:
+        manifest, model = read_model(options.model)
+        session, features = open_session(model), encode(lines, manifest["encoder"])
+        temperature = manifest["calibration"]["temperature"]
+        answers = (softmax(run(session, features.inputs([row])), temperature)[0] for row in range(len(lines)))
+    for line, scores in zip(lines, answers):
         print(f"{manifest['labels'][scores.argmax()]:12} {scores.max():.2f}  {line}")
 
 

@@ -67,7 +67,7 @@ class Encoder:
 
 
 class E5:
-    """The file's parts: `vocabulary` of pairs (piece, score), marks of beginning, end and the unknown, and weights."""
+    """The file's parts: `vocabulary` of pairs (piece, score), places of the marks in it, and weights."""
 
     def __init__(self):
         """Reads the file of the installed package."""
@@ -80,7 +80,7 @@ class E5:
         self._data = data
         self.width, self._layers, self._heads, _, _, _, _, self.epsilon, _ = struct.unpack_from("<7ifi", data, 8)
         place = 8 + 36
-        pieces, self.bos, self.eos, _, self.unknown, blob_size = struct.unpack_from("<5iQ", data, place)
+        pieces, self.bos, self.eos, self.padding, self.unknown, blob_size = struct.unpack_from("<5iQ", data, place)
         place += 28
         offsets = np.frombuffer(data, np.uint32, pieces + 1, place)
         scores = np.frombuffer(data, np.float32, pieces, place + 4 * (pieces + 1))

@@ -28,8 +28,8 @@ def figures(truth, found, labels):
 class HeldOut:
     """Answers of the fold models to the queries that each has not seen, put together again.
 
-    `logits` maps each form to float [2, labelled, labels], as written and plain; `teacher` holds its probabilities alike.
-    Queries outside every fold are NaN.
+    `logits` maps each form to float [2, labelled, labels], as written and plain; `teacher` holds its probabilities alike,
+    and is None where nobody teaches. Queries outside every fold are NaN.
     """
 
     def __init__(self, pipeline):
@@ -37,14 +37,16 @@ class HeldOut:
         self.truth = dataset.truth
         shape = (2, len(dataset.labelled), len(dataset.labels))
         self.logits, self.fold = {}, np.full(len(dataset.labelled), -1)
-        self.teacher = np.full(shape, np.nan)
+        self.teacher = None
         for fold in pipeline.folds():
             if fold.number is None:
                 continue
             self.fold[fold.held] = fold.number
             says = pipeline.teacher_of(fold)
-            for view, name in enumerate(["written", "plain"]):
-                self.teacher[view, fold.held] = says(name)[fold.held]
+            if says:
+                self.teacher = np.full(shape, np.nan) if self.teacher is None else self.teacher
+                for view, name in enumerate(["written", "plain"]):
+                    self.teacher[view, fold.held] = says(name)[fold.held]
             for form, values in pipeline.logits(fold).items():
                 self.logits.setdefault(form, np.full(shape, np.nan))[:, fold.held] = values[:, fold.held]
         self.measured = self.fold >= 0
@@ -72,7 +74,9 @@ def evaluate(pipeline):
     labels = scored(settings, dataset)
     chosen = read_json(pipeline.workspace.folder("export") / "choice.json")
     form = chosen["form"]
-    answers = {name: held.logits[name].argmax(axis=2) for name in held.logits} | {"teacher": held.teacher.argmax(axis=2)}
+    answers = {name: held.logits[name].argmax(axis=2) for name in held.logits}
+    if held.teacher is not None:
+        answers["teacher"] = held.teacher.argmax(axis=2)
     languages = np.array([query.language for query in dataset.labelled])
     sources = np.array([query.source for query in dataset.labelled])
     truth, shown = held.truth, answers[form]
@@ -95,7 +99,9 @@ def evaluate(pipeline):
         "temperature": chosen["temperature"],
         "overall": {name: both(held.measured, found) for name, found in answers.items()},
         "languages": {name: both(rows, shown) for name, rows in parts.items()},
-        "teacher_languages": {name: both(rows, answers["teacher"]) for name, rows in parts.items()},
+        "teacher_languages": {
+            name: both(rows, answers["teacher"]) for name, rows in parts.items() if held.teacher is not None
+        },
         "sources": {name: both(held.measured & (sources == name), shown) for name in sorted(set(sources[held.measured]))},
         "class_f1": {
             dataset.labels[i]: round(float(f1), 4)
@@ -118,14 +124,17 @@ def evaluate(pipeline):
 
 
 def mistakes(pipeline, form, file):
-    """Writes the held-out mistakes of `form` to `file`: source, truth, found, confidence, teacher's answer, query."""
+    """Writes the held-out mistakes of `form` to `file`: source, truth, found, confidence, teacher's answer, query.
+
+    The teacher's answer is empty where nobody teaches.
+    """
     held = HeldOut(pipeline)
     probabilities, labels = held.calibrated(form)[0], pipeline.dataset.labels
     for i in np.flatnonzero(held.measured):
         found = probabilities[i].argmax()
         if found != held.truth[i]:
             query = pipeline.dataset.labelled[i]
-            taught = labels[held.teacher[0, i].argmax()]
+            taught = "" if held.teacher is None else labels[held.teacher[0, i].argmax()]
             row = (query.source, query.label, labels[found], f"{probabilities[i].max():.2f}", taught, query.text)
             file.write("\t".join(row) + "\n")
 

@@ -74,9 +74,9 @@ def write_model(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for form, model in forms.items():
-            _replace(folder / FILES[form], model)
+            replace_file(folder / FILES[form], model)
         # Last, so that a reader never sees a manifest without its file.
-        _replace(folder / "manifest.json", _json(manifest))
+        replace_file(folder / "manifest.json", json_bytes(manifest))
         if not ort:
             (folder / FILES["ort"]).unlink(missing_ok=True)
     except OSError as error:
@@ -114,10 +114,10 @@ def use_form(folder, form):
         model = (folder / FILES["onnx"]).read_bytes()
         if form == "ort":
             model = ort_format.convert(model)
-            _replace(folder / FILES["ort"], model)
+            replace_file(folder / FILES["ort"], model)
         manifest |= {"file": FILES[form], "sha256": hashlib.sha256(model).hexdigest()}
         check_golden(model, manifest)
-        _replace(folder / "manifest.json", _json(manifest))
+        replace_file(folder / "manifest.json", json_bytes(manifest))
     except OSError as error:
         raise TrainingError(f"{folder} cannot be rewritten: {error}") from error
     return manifest
@@ -135,21 +135,29 @@ def open_session(model):
 
 
 def run(session, inputs):
-    """Logits float32 [batch, labels] of `inputs`: feature ids [batch, n], or a dictionary of them and of tokens."""
+    """Logits float32 [batch, labels] of `inputs`: feature ids [batch, n], or a dictionary of inputs by their names."""
     if not isinstance(inputs, dict):
         inputs = {"features": np.asarray(inputs, dtype=np.int32)}
     try:
         return session.run(["logits"], inputs)[0]
     except Exception as error:
-        rows = len(inputs["features"])
-        raise TrainingError(f"the graph fails on {rows} rows of features: {first_line(error)}") from error
+        rows = len(next(iter(inputs.values())))
+        raise TrainingError(f"the graph fails on {rows} rows of input: {first_line(error)}") from error
 
 
 def check_manifest(manifest):
     """Raises TrainingError when a field of `manifest` (a dictionary) is one that the extension refuses."""
-    labels = manifest["labels"]
     if manifest["format"] != FORMAT:
         raise TrainingError(f"format {manifest['format']} is not {FORMAT}")
+    check_description(manifest)
+    file = manifest["file"]
+    if not file or "/" in file or "\\" in file or file.startswith("."):
+        raise TrainingError(f"file {file!r} is not a plain file name")
+
+
+def check_description(manifest):
+    """Raises TrainingError when name, labels, temperature or golden queries of a manifest of either format are refused."""
+    labels = manifest["labels"]
     if not _short(manifest["name"]):
         raise TrainingError("a model's name must have 1 to 63 bytes")
     if not 2 <= len(labels) <= MAX_LABELS:
@@ -162,9 +170,6 @@ def check_manifest(manifest):
     temperature = manifest["calibration"]["temperature"]
     if not (math.isfinite(temperature) and 0.01 <= temperature <= 100):
         raise TrainingError(f"temperature {temperature} is not between 0.01 and 100")
-    file = manifest["file"]
-    if not file or "/" in file or "\\" in file or file.startswith("."):
-        raise TrainingError(f"file {file!r} is not a plain file name")
     for golden in manifest.get("golden", []):
         if golden["type"] != UNKNOWN and golden["type"] not in labels:
             raise TrainingError(f"golden query {golden['query']!r} has the label {golden['type']!r}, the model has not")
@@ -275,11 +280,13 @@ def _short(text):
     return bool(text.strip()) and len(text.encode()) <= 63
 
 
-def _json(manifest):
+def json_bytes(manifest):
+    """A manifest as the bytes of its file."""
     return (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()
 
 
-def _replace(path, content):
+def replace_file(path, content):
+    """Writes `content` to `path` in one piece: a reader never sees half a file."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)

@@ -47,6 +47,9 @@ DEFAULTS = {
     # Students of the labels alone, whose answers are mixed into the teacher's with this weight.
     "template": {"weight": 0.4, "models": 2, "epochs": 10, "width": 32, "hidden": 48, "share": 0.4},
     "student": {
+        # "features": small networks over the core's features, which run in each session, taught by the teacher. "transformer":
+        # the encoder that the teacher is made of, fine-tuned as the settings `teacher` say, which the engine runs.
+        "kind": "features",
         # Of the bag's table, before pruning.
         "width": 64,
         "hidden": 96,
@@ -87,6 +90,9 @@ DEFAULTS = {
             # Words that get their pretrained vector though no text has them.
             "vocabulary": 40000,
         },
+        # Bits of the weights that were fine-tuned, 32 or 4; and the share of the held-out queries that the exported graph must
+        # label as the network in PyTorch does.
+        "transformer": {"bits": 32, "min_agreement": 0.99},
     },
     # Shares of table rows and of dense weights that are taken out, and the width that the bag's table keeps; then epochs of
     # fine-tuning at this share of the rate.

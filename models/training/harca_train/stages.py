@@ -27,7 +27,8 @@ def stages(pipeline, choice):
     table = {}
     if pipeline.settings["teacher"]["models"]:
         texts = [dataset.labelled[i].text for i in some[::10]]
-        table["teacher, PyTorch"] = _teacher_latency(pipeline, texts) | quality(held.teacher)
+        pretrained = Pretrained(pipeline.settings["teacher"]["frozen_layers"])
+        table["teacher, PyTorch"] = teacher_latency(pretrained, len(dataset.labels), texts) | quality(held.teacher)
     model = pipeline.model("distill", whole)
     # The state as PyTorch would save it; the parent of all that follows.
     size = sum(parameter.numel() * 4 for parameter in model.parameters())
@@ -58,9 +59,9 @@ def _python_latency(model, features):
     return _summary(times)
 
 
-def _teacher_latency(pipeline, texts):
-    pretrained = Pretrained(pipeline.settings["teacher"]["frozen_layers"])
-    model = teacher.Teacher(pretrained, len(pipeline.dataset.labels), 0.0).eval()
+def teacher_latency(pretrained, labels, texts):
+    """Bytes of a fine-tuned encoder, p50 and p95 (µs for each of `texts` alone) and rate of it in PyTorch."""
+    model = teacher.Teacher(pretrained, labels, 0.0).eval()
     times = []
     torch.set_num_threads(1)
     for text in texts:

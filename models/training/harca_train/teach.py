@@ -5,62 +5,10 @@ which err in different places; its answer is the weighted mean of their probabil
 nothing of the core's encoder; the second are trained with the student.
 """
 
-import copy
-
 import numpy as np
 
 from harca_train import student, teacher
 from harca_train.metrics import softmax
-
-
-class Fold:
-    """What fold `number` learns from and is measured on; number None is the whole, with nothing held out."""
-
-    def __init__(self, dataset, splits, number):
-        self.number = number
-        self.name = "whole" if number is None else f"fold {number + 1}"
-        held = [] if number is None else [i for i, fold in enumerate(splits.fold) if fold == number]
-        self.held = np.array(held, dtype=np.int64)
-        hidden = {dataset.plain_texts[i] for i in held}
-        inside = set(held)
-        self.trained = np.array(
-            [
-                i
-                for i, query in enumerate(dataset.labelled)
-                if i not in inside and query.use == "train" and dataset.plain_texts[i] not in hidden
-            ]
-        )
-
-        # A made-up query or a phrase that happens to equal a held-out query would give its answer away.
-        def usable(query):
-            held_out = number is not None and splits.held_out(number, query.source)
-            return not held_out and query.text.lower() not in hidden
-
-        self.made = np.array([i for i, query in enumerate(dataset.made) if usable(query)], dtype=np.int64)
-        self.pool = np.array([i for i, query in enumerate(dataset.pool) if usable(query)], dtype=np.int64)
-
-    def share(self, share, seed):
-        """This fold with a random `share` of the labelled queries that it learns from."""
-        part = copy.copy(self)
-        chance = np.random.default_rng(seed)
-        part.trained = np.sort(chance.choice(self.trained, round(share * len(self.trained)), replace=False))
-        return part
-
-    def seen(self, dataset):
-        """Numbers of the rows that a model of this fold may learn from, labelled or not."""
-        views = [row for i in self.trained for row in dataset.views[i]]
-        return np.concatenate([views, dataset.made_rows[self.made], dataset.pool_rows[0, self.pool]]).astype(np.int64)
-
-    def hard(self, dataset, synthetic_weight):
-        """Rows with known labels: their numbers, certain probabilities, and weights."""
-        rows = [row for i in self.trained for row in dataset.views[i]] + list(dataset.made_rows[self.made])
-        labelled = dataset.one_hot(dataset.labelled)
-        targets = [labelled[i] for i in self.trained for _ in dataset.views[i]]
-        weights = [weight for i in self.trained for weight in dataset.view_weights[i]]
-        if len(self.made):
-            targets += list(dataset.one_hot([dataset.made[i] for i in self.made]))
-            weights += [synthetic_weight] * len(self.made)
-        return np.array(rows), np.array(targets), np.array(weights)
 
 
 def teach(settings, dataset, fold, pretrained, states):
@@ -68,22 +16,31 @@ def teach(settings, dataset, fold, pretrained, states):
 
     Returns their logits of all labelled queries (`written`, `plain`) and of the `pool` as written.
     """
-    options, seed = settings["teacher"], settings["seed"]
-    chance = np.random.default_rng(seed)
-    some = min(len(fold.made), int(options["synthetic_share"] * len(fold.trained)))
-    chosen = chance.choice(fold.made, some, replace=False) if some else []
-    shown = [dataset.views[i] for i in fold.trained] + [[dataset.made_rows[i]] for i in chosen]
-    targets = dataset.one_hot([dataset.labelled[i] for i in fold.trained] + [dataset.made[i] for i in chosen])
-    shares = [1.0] * len(fold.trained) + [options["synthetic_weight"]] * some
+    options = settings["teacher"]
     views = _views(dataset)
     del views["pool_plain"]
     logits = {name: 0.0 for name in views}
     for number in range(options["models"]):
         name = f"{fold.name}, teacher {number + 1}"
-        model = teacher.train(pretrained, states, shown, targets, shares, options, seed + number, name)
+        model = fine_tune(settings, dataset, fold, pretrained, states, name, number)
         for view, places in views.items():
             logits[view] = logits[view] + teacher.logits_of(model, states, places, f"{name}, {view}")
     return {name: total / options["models"] for name, total in logits.items()}
+
+
+def fine_tune(settings, dataset, fold, pretrained, states, name, seed=0):
+    """The upper layers of the pretrained encoder, fine-tuned to the labels of `fold`; `seed` is added to the settings'.
+
+    What is drawn beside the network, made-up queries, does not depend on `seed`.
+    """
+    options = settings["teacher"]
+    chance = np.random.default_rng(settings["seed"])
+    some = min(len(fold.made), int(options["synthetic_share"] * len(fold.trained)))
+    chosen = chance.choice(fold.made, some, replace=False) if some else []
+    shown = [dataset.views[i] for i in fold.trained] + [[dataset.made_rows[i]] for i in chosen]
+    targets = dataset.one_hot([dataset.labelled[i] for i in fold.trained] + [dataset.made[i] for i in chosen])
+    shares = [1.0] * len(fold.trained) + [options["synthetic_weight"]] * some
+    return teacher.train(pretrained, states, shown, targets, shares, options, settings["seed"] + seed, name)
 
 
 def teach_templates(settings, dataset, fold, vectors):

@@ -6,17 +6,30 @@ import shutil
 import time
 from pathlib import Path
 
-# What each step depends on beside the steps before it: names of settings.
+from harca_train.errors import TrainingError
+
+_PREPARE = ["seed", "labels", "data", "synthetic"]
+_EVALUATE = ["scored", "languages"]
+# The steps of each kind of student in order, and what each depends on beside the steps before it: names of settings.
 STEPS = {
-    "prepare": ["seed", "labels", "data", "synthetic"],
-    "teacher": ["groups", "folds", "teacher"],
-    "distill": ["encoder", "template", "student"],
-    "prune": ["prune"],
-    "quantize": ["name"],
-    "export": ["version", "golden", "ort", "quantize"],
-    "evaluate": ["scored", "languages"],
-    "curve": [],
-    "report": [],
+    "features": {
+        "prepare": _PREPARE,
+        "teacher": ["groups", "folds", "teacher"],
+        "distill": ["encoder", "template", "student"],
+        "prune": ["prune"],
+        "quantize": ["name"],
+        "export": ["version", "golden", "ort", "quantize"],
+        "evaluate": _EVALUATE,
+        "curve": [],
+        "report": [],
+    },
+    "transformer": {
+        "prepare": _PREPARE,
+        "finetune": ["groups", "folds", "teacher"],
+        "export": ["name", "version", "golden", "student.transformer"],
+        "evaluate": _EVALUATE,
+        "report": [],
+    },
 }
 
 
@@ -29,6 +42,10 @@ class Workspace:
 
     def __init__(self, root, settings, data_root):
         self.root, self.settings, self.data_root = Path(root), settings, Path(data_root)
+        kind = settings["student"]["kind"]
+        if kind not in STEPS:
+            raise TrainingError(f"there is no kind of student {kind!r}: {' or '.join(STEPS)}")
+        self._steps = STEPS[kind]
         self.start = time.time()
         self._keys = {}
 
@@ -36,13 +53,16 @@ class Workspace:
         """Prints `message` with the minutes since the start."""
         print(f"[{(time.time() - self.start) / 60:5.1f} min] {message}", flush=True)
 
+    def steps(self):
+        """Names of the steps of this run, in order."""
+        return list(self._steps)
+
     def key(self, step):
         """Hash of all that decides what `step` makes."""
         if step not in self._keys:
-            steps = list(STEPS)
-            place = steps.index(step)
-            parts = [{name: self._setting(name) for name in STEPS[step]}]
-            parts += [self.key(steps[place - 1])] if place else self._inputs()
+            place = self.steps().index(step)
+            parts = [{name: self._setting(name) for name in self._steps[step]}]
+            parts += [self.key(self.steps()[place - 1])] if place else self._inputs()
             text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
             self._keys[step] = hashlib.sha256(text.encode()).hexdigest()
         return self._keys[step]
