@@ -24,6 +24,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from harca_train.errors import TrainingError
 from harca_train.graph import DENSE, EMBEDDINGS, onnx_graph
@@ -47,7 +48,7 @@ def forms(parent, pruned, name, calibration):
     made = {
         PARENT: serialized(onnx_graph(parent, name)),
         "pruned": serialized(graph),
-        "fp16": serialized(convert_float_to_float16(graph, keep_io_types=True)),
+        "fp16": serialized(_in_half(graph)),
     }
     # The tools ask for a clean-up of the graph that finds nothing to do here, once per form.
     logging.getLogger().setLevel(logging.ERROR)
@@ -73,6 +74,14 @@ def forms(parent, pruned, name, calibration):
             **common,
         )
         made["int8 static"] = result()
+    return made
+
+
+def _in_half(graph):
+    """The ONNX model `graph` in half precision."""
+    made = convert_float_to_float16(graph, keep_io_types=True)
+    # The tool puts some casts behind the nodes that read them, which the runtime sorts out and ONNX does not allow.
+    OnnxModel(made).topological_sort()
     return made
 
 

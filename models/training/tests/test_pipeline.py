@@ -5,6 +5,7 @@ import json
 import sys
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -149,6 +150,16 @@ def test_a_pruned_graph_answers_as_its_network():
     assert (sizes["table"], sizes["token_table"]) == ([302, 8], [400, 8])
     found = quantize.logits_of(serialized(exported), features)
     assert np.abs(found - student.logits_of(model, features)).max() < 1e-5
+
+
+def test_every_form_is_valid_onnx():
+    torch.manual_seed(4)
+    sizes = {"width": 8, "layers": 2, "channels": 7, "hidden": 5}
+    model = student.Student(bag.Bag(16384, 3, 8, 6), sequence.Sequence(24576, 3, sizes), 0.4).eval()
+    features = encode(["how do i sleep", "tokyo"], SPEC)
+    for name, form in quantize.forms(model, model, "test", features).items():
+        onnx.checker.check_model(onnx.load_from_string(form))
+        assert np.isfinite(quantize.logits_of(form, features)).all(), name
 
 
 def test_a_bag_loses_the_columns_that_say_nothing():
