@@ -41,6 +41,21 @@ def wide(name, width=384, **changes):
     return embedding(name, graph=graph, inputs={"ids": "input_ids"}, **changes), graph
 
 
+def hub_folder(folder, width=384):
+    """The same as a folder of a model hub, whose name the model gets."""
+    layout = {
+        "config.json": {"architectures": ["BertModel"], "model_type": "bert", "max_position_embeddings": 512},
+        "modules.json": [{"type": f"sentence_transformers.models.{kind}"} for kind in ("Transformer", "Pooling", "Normalize")],
+        "1_Pooling/config.json": {"pooling_mode_mean_tokens": True},
+    }
+    for name, content in layout.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    (folder / "tokenizer.json").write_bytes(TOKENIZER)
+    (folder / "onnx").mkdir()
+    (folder / "onnx/model.onnx").write_bytes(waves(width))
+
+
 def bytea(content):
     """Bytes as a SQL expression."""
     return f"decode('{base64.b64encode(content).decode()}', 'base64')"

@@ -18,7 +18,7 @@ from harness.registry import literal  # noqa: E402
 from harness.server import PgError  # noqa: E402
 from harness.training import rows_of, train  # noqa: E402
 from harness.transformer import registration as registration_of_transformer  # noqa: E402
-from harness.transformer import wide  # noqa: E402
+from harness.transformer import hub_folder, wide  # noqa: E402
 
 PAGES = ["README.md", *(f"docs/{name}.md" for name in (
     "classification", "search", "text-search", "embedding", "models", "engine", "settings", "monitoring", "limits", "troubleshooting"))]  # fmt: skip
@@ -35,6 +35,7 @@ MEMORIES = """
            CASE n % 3 WHEN 0 THEN 'decision' ELSE 'fact' END, n % 6, now() - n * interval '1 day',
            (SELECT array_agg(sin(n * d)) FROM generate_series(1, 384) AS d WHERE n > 0)::vector(384)
     FROM generate_series(1, 60) AS n"""
+TABLE = "INSERT INTO memory (id, content, kind, embedding) SELECT m.id, m.content, m.kind, m.embedding FROM other.memory AS m"
 MEMORY = """CREATE TABLE memory (id bigint PRIMARY KEY, content text, kind text, importance integer, noted_at timestamptz,
                                  embedding vector(384));""" + MEMORIES  # fmt: skip
 QUESTIONS = "CREATE TABLE search_log AS SELECT * FROM (VALUES ('東京 天気'), ('how do I log in?'), ('causes of delay')) AS v (query)"
@@ -44,12 +45,13 @@ JUDGEMENTS = """
     SELECT harca.record_feedback('memory', 'note ' || id, id::text, 1, embedding) FROM memory WHERE id <= 12"""
 # What the reader of a page has: before it, and after the statement that begins so.
 BEFORE = {
-    "README.md": [MEMORY, QUESTIONS, JUDGED, "requests"],
+    "README.md": [f"CREATE SCHEMA other; SET search_path = other, public; {MEMORY}; RESET search_path", QUESTIONS, JUDGED, "requests"],
     "docs/classification.md": [QUESTIONS],
     "docs/text-search.md": [MEMORY],
     "docs/embedding.md": [EMBEDDER],
 }
 AFTER = [
+    ("README.md", "CREATE TABLE memory", [TABLE]),
     ("docs/search.md", "CREATE TABLE memory", [MEMORIES]),
     ("docs/search.md", "SELECT harca.record_feedback", [JUDGEMENTS]),
     ("docs/models.md", "CREATE TABLE judged", ["requests"]),
@@ -132,6 +134,7 @@ with tempfile.TemporaryDirectory() as folder:
     os.chmod(folder, 0o755)
     for version in (1, 2):
         train(requests, "intent", str(version), epochs=20 * version, labels=labels).write(Path(folder) / f"intent{version}")
+    hub_folder(Path(folder) / "multilingual-e5-small")
     for page in PAGES:
         server.psql(f"DROP DATABASE IF EXISTS {DB} WITH (FORCE)")
         server.psql(f"CREATE DATABASE {DB}")
@@ -145,7 +148,7 @@ with tempfile.TemporaryDirectory() as folder:
                 ok(word in NOT_HERE, f"{place} says why it does not run: {word}")
                 continue
             try:
-                for sql, shown in statements(text.replace("/tmp/intent", f"{folder}/intent")):
+                for sql, shown in statements(re.sub(r"/tmp/(?=intent|multilingual)", f"{folder}/", text)):
                     output = run(session, sql)
                     if shown:
                         is_(output.splitlines(), shown, f"{place} shows what comes of: {sql[:60]}")
