@@ -22,9 +22,10 @@ impl Rows<'_> {
     /// # Safety
     /// `fcinfo` must be the frame of the running call, and outlive the value.
     pub unsafe fn begin(fcinfo: pg_sys::FunctionCallInfo) -> Self {
+        // The caller knows what the rows are made of: to find it out again would take as long as to give five of them.
         // SAFETY: by the contract; the first call sets up `resultinfo` as read below, or reports an error.
         unsafe {
-            pg_sys::InitMaterializedSRF(fcinfo, 0);
+            pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC);
             let info = (*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
             Self {
                 store: (*info).setResult,
