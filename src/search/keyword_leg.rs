@@ -216,7 +216,7 @@ impl Scope<'_> {
 pub(super) fn score(document: Datum, terms: &Terms, unit: f64) -> Option<f64> {
     // SAFETY: the caller has it from the column of the documents; a copy of a toasted one goes with the memory at hand.
     let bytes = unsafe { detoasted(document) };
-    let score = unit * terms.scorer.score(&TsVector::new(bytes)?) + phrase_score(Some(document), terms);
+    let score = unit * terms.scorer()?.score(&TsVector::new(bytes)?) + phrase_score(Some(document), terms);
     (score > 0.0).then_some(score)
 }
 

@@ -207,7 +207,7 @@ impl<'c> Search<'c> {
         let began = Instant::now();
         let index = IndexLeg::of(&self.target, options, &read);
         let terms = match &index {
-            Ok(index) => index.terms(self.connection, &self.target, &read),
+            Ok(index) => Some(index.terms(self.connection, &self.target, &read)),
             Err(_) => Terms::of(self.connection, &self.target, &read, options),
         };
         let (index, index_unfit) = index.map_or_else(|why| (None, why), |index| (Some(index), None));

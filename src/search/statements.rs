@@ -122,7 +122,7 @@ impl Connection {
             fits
         };
         if fits {
-            self.run_until(sql, parameters, Planning::Checked, look);
+            self.run_until(&plan, sql, parameters, Planning::Checked, look);
         }
         fits
     }
@@ -137,21 +137,21 @@ impl Connection {
     }
 
     fn run(&self, sql: &str, parameters: &[Parameter], planning: Planning, mut look: impl FnMut(&Row<'_>)) {
-        self.run_until(sql, parameters, planning, |row| {
+        self.run_until(&kept(sql, parameters, planning), sql, parameters, planning, |row| {
             look(row);
             true
         });
     }
 
-    /// Runs a query as long as it has rows and `look` wants more.
+    /// Runs a query, by its plan, as long as it has rows and `look` wants more.
     fn run_until(
         &self,
+        plan: &Plan,
         sql: &str,
         parameters: &[Parameter],
         planning: Planning,
         mut look: impl FnMut(&Row<'_>) -> bool,
     ) {
-        let plan = kept(sql, parameters, planning);
         let mut receiver = Receiver::new(&mut look);
         // SAFETY: the plan was prepared for parameters of these types; the list lives in the memory of the connection, and
         // the receiver until the call is over.

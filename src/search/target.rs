@@ -26,29 +26,29 @@ pub enum Calibrated {
     No,
 }
 
-/// A target whose table and columns are there.
+/// A target whose table and columns are there. Each search has a copy of the one that is kept, of which most is shared.
 #[derive(Clone)]
 pub struct Target {
     /// What searches call it.
-    pub name: String,
+    pub name: Rc<str>,
     /// The table.
     pub relation: Oid,
     /// The table as SQL.
-    pub table: String,
+    pub table: Rc<str>,
     /// What identifies a row `t`, as SQL: its column, or a `jsonb` array of several.
-    pub id: String,
+    pub id: Rc<str>,
     /// The rows `t` that have one, as SQL that begins with AND; empty where all do.
-    pub identified: String,
+    pub identified: Rc<str>,
     /// The column of the `tsvector`, as SQL.
-    pub document: String,
+    pub document: Rc<str>,
     /// That of the embedding.
-    pub embedding: String,
+    pub embedding: Rc<str>,
     /// The name of that column.
-    document_column: String,
+    document_column: Rc<str>,
     /// Whether an index over `harca.with_frequencies` finds its documents, once a search has asked.
     marked: OnceCell<bool>,
     /// The name of the column with the text, which need not be there.
-    pub text_column: String,
+    pub text_column: Rc<str>,
     /// The type of the identifier.
     pub id_type: Oid,
     /// The text search configuration of documents.
@@ -58,11 +58,11 @@ pub struct Target {
     /// What the index of the embeddings was built for.
     pub distance: Distance,
     /// The operator of the distance as SQL, schema and all.
-    pub operator: String,
+    pub operator: Rc<str>,
     /// The type of the embeddings.
     pub embedding_oid: Oid,
     /// That type as SQL.
-    pub embedding_type: String,
+    pub embedding_type: Rc<str>,
     /// pgvector's type `vector`, which embeddings of queries have.
     pub vector_type: Oid,
     /// Their dimensions, where the column has a number of them.
@@ -82,7 +82,7 @@ pub struct Target {
     /// What becomes of what searches tell of it.
     pub calibrated: Calibrated,
     /// The weights of the profile, by label.
-    pub profile: Vec<(String, f64)>,
+    pub profile: Rc<[(String, f64)]>,
     /// Whether its row means the same under another `search_path`.
     pub(super) is_qualified: bool,
 }
@@ -246,23 +246,23 @@ impl Target {
         Self {
             name: name.into(),
             relation,
-            table,
-            id,
-            identified,
-            document: quote_ident(&document),
-            embedding: quote_ident(&embedding),
-            document_column: document,
+            table: table.into(),
+            id: id.into(),
+            identified: identified.into(),
+            document: quote_ident(&document).into(),
+            embedding: quote_ident(&embedding).into(),
+            document_column: document.into(),
             marked: OnceCell::new(),
-            text_column: found.text_column,
+            text_column: found.text_column.into(),
             id_type,
             config,
             query_config,
             distance,
-            operator: format!("OPERATOR({schema}.{})", distance.operator()),
+            operator: format!("OPERATOR({schema}.{})", distance.operator()).into(),
             embedding_oid: embedded.kind,
             // Its types are in one schema.
             vector_type: catalog::sibling(embedded.kind, c"vector").unwrap_or(embedded.kind),
-            embedding_type,
+            embedding_type: embedding_type.into(),
             dimensions: usize::try_from(embedded.modifier).ok().filter(|dimensions| *dimensions > 0),
             embedding_model: found.embedding_model,
             vector_weight: found.vector_weight,
@@ -271,7 +271,7 @@ impl Target {
             statistics: Rc::default(),
             background: Rc::default(),
             calibrated: found.calibrated,
-            profile,
+            profile: profile.into(),
             is_qualified,
         }
     }

@@ -1,6 +1,8 @@
 //! What the keyword leg reads in a query: its words and how many documents have each, its phrases, and how to rank by them.
 #![allow(unsafe_code)]
 
+use std::cell::OnceCell;
+
 use harca_core::search::bm25::{Collection, Parameters, Query, Scorer, TsVector};
 use harca_core::search::frequency_marks::{self, THRESHOLDS, UNMARKED};
 use harca_core::search::length_classes::{self, Lengths};
@@ -63,8 +65,9 @@ pub struct Terms {
     pub(super) collection: Collection,
     /// What stands in quotation marks.
     pub phrases: Vec<Phrase>,
-    /// Scores documents by the words.
-    pub scorer: Scorer,
+    /// Scores documents by the words, once one has to be; and by what.
+    pub(super) scorer: OnceCell<Option<Scorer>>,
+    pub(super) parameters: Parameters,
     /// What no document's score exceeds, phrases included.
     pub bound: f64,
     /// What documents can score by which of the words and phrases they have; phrases come behind the words. Nothing where
@@ -144,7 +147,8 @@ impl Terms {
             words,
             collection,
             phrases,
-            scorer,
+            scorer: Some(scorer).into(),
+            parameters,
             max_score,
             hidden,
             wanted,
@@ -154,6 +158,11 @@ impl Terms {
     /// How many documents the table has, as far as is known.
     pub fn documents(&self) -> u64 {
         self.collection.documents
+    }
+
+    /// Scores documents by the words; none where these cannot be told apart. A search on a BM25 index may do without.
+    pub fn scorer(&self) -> Option<&Scorer> {
+        self.scorer.get_or_init(|| self.scorer_with(self.parameters)).as_ref()
     }
 
     /// Scores by the words with other parameters.
@@ -241,7 +250,7 @@ fn max_score(target: &Target, words: &[Word], phrases: &[Phrase], scorer: &Score
     }
 }
 
-pub(super) fn scorer(words: &[Word], collection: Collection, parameters: Parameters) -> Option<Scorer> {
+fn scorer(words: &[Word], collection: Collection, parameters: Parameters) -> Option<Scorer> {
     let terms = words.iter().map(|word| (word.lexeme.as_slice(), word.frequency, word.documents));
     Scorer::decode(&Query::new(collection, parameters, terms).encode())
 }

@@ -48,7 +48,7 @@ enum Indexed {
 }
 
 /// What decides about it, how many changes had been seen, and what it was.
-type Kept = LruCache<(Oid, Oid, String), (u64, Indexed)>;
+type Kept = LruCache<(Oid, Oid, Rc<str>), (u64, Indexed)>;
 
 thread_local! {
     // Never dropped: it lasts as long as the session.
@@ -123,7 +123,7 @@ fn unfit(index: Oid, why: &str) -> String {
 fn known(target: &Target) -> Indexed {
     // The target was found a moment ago, and its table is locked: what others have changed is known.
     let changes = seen();
-    let key = (target.relation, target.config, target.text_column.clone());
+    let key = (target.relation, target.config, Rc::clone(&target.text_column));
     let kept = INDEXED.with(|kept| {
         let mut kept = kept.borrow_mut();
         kept.get(&key).filter(|(then, _)| *then == changes).map(|(_, indexed)| indexed.clone())

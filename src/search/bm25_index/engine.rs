@@ -19,8 +19,8 @@ pub struct Trial<'a> {
 /// An index that fits the searches of a target.
 ///
 /// Its scan gives rows in the order of [`Engine::order`] and none without a word of the query. Every score is BM25 with the
-/// weight ln(1 + (N − n + ½) / (n + ½)) of a word, times k1 + 1. SQL names everything with its schema; `query` in it is an
-/// expression of type `text`, the same in all rows.
+/// weight ln(1 + (N − n + ½) / (n + ½)) of a word, times k1 + 1. SQL is of a row `t`, has the query as the parameter `$3`, and
+/// names everything with its schema.
 pub trait Engine {
     /// The index.
     fn index(&self) -> Oid;
@@ -35,17 +35,17 @@ pub trait Engine {
     fn most_rows(&self) -> u64;
 
     /// What rows are ordered by, the best first, so that PostgreSQL can take them from the index.
-    fn order(&self, column: &str, query: &str) -> String;
+    fn order(&self) -> &str;
 
     /// What a row adds to the order that it stands in, by a call of [`Engine::score_function`]: right only in the select list
     /// of a scan of the index itself, where it costs nothing.
-    fn scanned_score(&self) -> String;
+    fn scanned_score(&self) -> &str;
 
     /// A function without arguments that gives the score of the row that a scan has given last.
     fn score_function(&self) -> Oid;
 
     /// The same score of any row, computed from its text, which takes long.
-    fn computed_score(&self, column: &str, query: &str) -> String;
+    fn computed_score(&self) -> &str;
 
     /// From either to a score that is the higher, the better.
     fn score(&self, given: f64) -> f64;

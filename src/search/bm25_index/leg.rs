@@ -4,12 +4,11 @@
 use std::collections::HashSet;
 
 use harca_core::search::options::{Options, Phrases};
-use harca_core::search::sql_text::quote_ident;
 use pgrx::pg_sys::{self, Datum};
 
 use super::super::best_rows::{Best, Extra, Output, Ranked};
 use super::super::legs::{Id, Scope};
-use super::super::local_settings::{LocalSettings, setting};
+use super::super::local_settings::LocalSettings;
 use super::super::statements::{Connection, Parameter, Row};
 use super::super::target::Target;
 use super::super::terms::{self, Terms};
@@ -19,6 +18,8 @@ use super::words::{self, Reading};
 
 /// One row in so many is asked for beyond those that are needed.
 const TIES: usize = 5;
+/// Bytes of most statements. A statement is written for each search, if only to find its plan.
+const SQL_BYTES: usize = 512;
 
 /// The keyword leg of one search.
 pub struct IndexLeg {
@@ -67,7 +68,7 @@ impl IndexLeg {
     }
 
     /// The terms of the query, by what the index knows of them.
-    pub fn terms(&self, connection: &Connection, target: &Target, query: &str) -> Option<Terms> {
+    pub fn terms(&self, connection: &Connection, target: &Target, query: &str) -> Terms {
         words::terms(connection, &self.chosen, target, &self.reading, query)
     }
 
@@ -154,7 +155,8 @@ impl IndexLeg {
         let settings = LocalSettings::begin();
         // Only the index gives rows in that order. A small table would be sorted, row by row from the text.
         settings.set(c"enable_sort", "off");
-        if setting(c"plan_cache_mode").as_deref() == Some("force_custom_plan") {
+        // SAFETY: the variable of that setting.
+        if unsafe { pg_sys::plan_cache_mode } as u32 == pg_sys::PlanCacheMode::PLAN_CACHE_MODE_FORCE_CUSTOM_PLAN {
             settings.set(c"plan_cache_mode", "auto");
         }
         let rows = asked.scope.candidates.min(asked.ready());
@@ -188,34 +190,36 @@ impl IndexLeg {
     }
 
     fn sql(&self, asked: &Asked<'_>, wanted: Wanted) -> String {
-        let Target { table, document, text_column, .. } = asked.scope.target;
+        let Target { table, document, .. } = asked.scope.target;
         let engine = &self.chosen.engine;
-        let matching = match wanted {
-            Wanted::Any => String::new(),
-            Wanted::Matching(_) => format!(" AND t.{document} OPERATOR(pg_catalog.@@) $1"),
-        };
-        format!(
-            "{} FROM {table} AS t WHERE true{matching}{} ORDER BY {} LIMIT {}",
-            asked.select(&engine.scanned_score()),
-            asked.scope.condition,
-            engine.order(&format!("t.{}", quote_ident(text_column)), "$3"),
-            asked.scope.candidates,
-        )
+        let mut sql = asked.select(engine.scanned_score());
+        append(&mut sql, &[" FROM ", table, " AS t WHERE true"]);
+        if let Wanted::Matching(_) = wanted {
+            append(&mut sql, &[" AND t.", document, " OPERATOR(pg_catalog.@@) $1"]);
+        }
+        let candidates = asked.scope.candidates.to_string();
+        append(&mut sql, &[asked.scope.condition, " ORDER BY ", engine.order(), " LIMIT ", &candidates]);
+        sql
     }
 
     /// The same without the index: of the rows that match, by GIN if there is such an index.
     fn exact_sql(&self, asked: &Asked<'_>) -> String {
-        let Target { table, document, text_column, .. } = asked.scope.target;
-        let score = self.chosen.engine.computed_score(&format!("t.{}", quote_ident(text_column)), "$3");
+        let Target { table, document, .. } = asked.scope.target;
+        let score = self.chosen.engine.computed_score();
         // With an addition, no index can give the order.
         format!(
             "{} FROM {table} AS t WHERE t.{document} OPERATOR(pg_catalog.@@) $1{} \
              ORDER BY 0::pg_catalog.float8 OPERATOR(pg_catalog.+) ({score}) LIMIT {}",
-            asked.select(&score),
+            asked.select(score),
             asked.scope.condition,
             asked.scope.candidates,
         )
     }
+}
+
+/// Writes one part after the other, in a tenth of the time that `format!` takes.
+fn append(sql: &mut String, parts: &[&str]) {
+    parts.iter().for_each(|part| sql.push_str(part));
 }
 
 impl Asked<'_> {
@@ -242,11 +246,15 @@ impl Asked<'_> {
     /// Identifier, score, whether it has each phrase, perhaps the embedding, and the values of boosts.
     fn select(&self, score: &str) -> String {
         let Target { id, document, embedding, .. } = self.scope.target;
-        let phrases: String = (1..=self.terms.phrases.len())
-            .map(|n| format!(", t.{document} OPERATOR(pg_catalog.@@) ($4)[{n}]"))
-            .collect();
-        let embedding = if self.with_embedding { format!(", t.{embedding}") } else { String::new() };
-        format!("SELECT {id}, {score}{phrases}{embedding}{}", self.scope.boost_columns())
+        let mut sql = String::with_capacity(SQL_BYTES);
+        append(&mut sql, &["SELECT ", id, ", ", score]);
+        for n in 1..=self.terms.phrases.len() {
+            append(&mut sql, &[", t.", document, " OPERATOR(pg_catalog.@@) ($4)[", &n.to_string(), "]"]);
+        }
+        if self.with_embedding {
+            append(&mut sql, &[", t.", embedding]);
+        }
+        sql + &self.scope.boost_columns()
     }
 
     /// What the phrases that a row has add to its score.

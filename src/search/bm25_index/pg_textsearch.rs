@@ -76,6 +76,9 @@ pub struct PgTextsearch {
     extension: Extension,
     /// The schema as SQL.
     schema: String,
+    /// What a scan orders rows by, as SQL, which every search needs again; and the score of the row that it has given.
+    order: String,
+    scanned_score: String,
     parameters: Parameters,
 }
 
@@ -103,16 +106,16 @@ impl PgTextsearch {
             return Err("has just been dropped");
         };
         let is_qualified = catalog::has_schema(config);
-        Ok(Self { index: index.index, name, is_qualified, scoring, extension, schema, parameters })
+        let column = quote_ident(&target.text_column);
+        let order = format!("t.{column} OPERATOR({schema}.<@>) {schema}.to_bm25query($3, {})", quote_literal(&name));
+        let scanned_score = format!("{schema}.bm25_get_current_score()");
+        let index = index.index;
+        Ok(Self { index, name, is_qualified, scoring, extension, schema, order, scanned_score, parameters })
     }
 
     /// Whether it is made with the same configuration under another `search_path`.
     pub fn is_qualified(&self) -> bool {
         self.is_qualified
-    }
-
-    fn query(&self, query: &str) -> String {
-        format!("{0}.to_bm25query({query}, {1})", self.schema, quote_literal(&self.name))
     }
 }
 
@@ -139,20 +142,20 @@ impl Engine for PgTextsearch {
         MOST_ROWS
     }
 
-    fn order(&self, column: &str, query: &str) -> String {
-        format!("{column} OPERATOR({}.<@>) {}", self.schema, self.query(query))
+    fn order(&self) -> &str {
+        &self.order
     }
 
-    fn scanned_score(&self) -> String {
-        format!("{}.bm25_get_current_score()", self.schema)
+    fn scanned_score(&self) -> &str {
+        &self.scanned_score
     }
 
     fn score_function(&self) -> Oid {
         self.extension.score_function
     }
 
-    fn computed_score(&self, column: &str, query: &str) -> String {
-        self.order(column, query)
+    fn computed_score(&self) -> &str {
+        &self.order
     }
 
     fn score(&self, given: f64) -> f64 {

@@ -1,7 +1,7 @@
 //! The words of a query as a BM25 index reads them, and how many documents have each, as the index has them.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::num::NonZeroUsize;
 
 use harca_core::search::bm25::Collection;
@@ -79,13 +79,7 @@ impl Reading {
 }
 
 /// The terms of a query, by what an index knows of them.
-pub fn terms(
-    connection: &Connection,
-    chosen: &Chosen,
-    target: &Target,
-    reading: &Reading,
-    query: &str,
-) -> Option<Terms> {
+pub fn terms(connection: &Connection, chosen: &Chosen, target: &Target, reading: &Reading, query: &str) -> Terms {
     let parameters = chosen.engine.parameters();
     let scale = parameters.k1 + 1.0;
     let Weighed { weights, saturation, rows } = weighed(chosen, target, reading);
@@ -110,16 +104,17 @@ pub fn terms(
         phrases = counted.map(|(query, documents)| Phrase { query, documents, weight: weight(documents) }).collect();
     }
     let by_words: f64 = weights.iter().zip(&words).map(|(weight, word)| weight * f64::from(word.frequency)).sum();
-    Some(Terms {
+    Terms {
         bound: scale * by_words + phrases.iter().map(|phrase| phrase.weight).sum::<f64>(),
-        scorer: terms::scorer(&words, collection, parameters)?,
+        scorer: OnceCell::new(),
+        parameters,
         words,
         collection,
         phrases,
         max_score: MaxScore::new(Vec::new(), 0),
         hidden: false,
         wanted: None,
-    })
+    }
 }
 
 /// The weights of the words of a query: those that the session knows, if nothing has been written since or the index scores
