@@ -27,9 +27,11 @@ COMMENT ON COLUMN harca.embedded_table.embedded_at IS 'When a row was embedded l
 COMMENT ON COLUMN harca.embedded_table.failure IS 'Why the last batch could not be embedded or written; null since one could';
 COMMENT ON COLUMN harca.embedded_table.failed_at IS 'When that was';
 
+CREATE SEQUENCE harca.embedding_queue_seq;
+COMMENT ON SEQUENCE harca.embedding_queue_seq IS 'Numbers of the entries of harca.embedding_queue';
 -- Rows come and go: a vacuum whenever a thousand of them have gone keeps it small.
 CREATE TABLE harca.embedding_queue (
-    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq bigint PRIMARY KEY DEFAULT pg_catalog.nextval('harca.embedding_queue_seq'),
     target text NOT NULL,
     key jsonb NOT NULL,
     queued_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -37,6 +39,7 @@ CREATE TABLE harca.embedding_queue (
     not_before timestamptz,
     error text
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0);
+ALTER SEQUENCE harca.embedding_queue_seq OWNED BY harca.embedding_queue.seq;
 CREATE INDEX embedding_queue_key ON harca.embedding_queue (target, key);
 COMMENT ON TABLE harca.embedding_queue IS
 'Rows of embedded tables whose text is new or has changed; written by triggers of these tables, and emptied by a background worker';
@@ -47,8 +50,6 @@ COMMENT ON COLUMN harca.embedding_queue.queued_at IS 'When the transaction began
 COMMENT ON COLUMN harca.embedding_queue.attempts IS 'How often it has failed; a row that has failed six times is left until harca.retry_embeddings';
 COMMENT ON COLUMN harca.embedding_queue.not_before IS 'When it is tried again';
 COMMENT ON COLUMN harca.embedding_queue.error IS 'Why it has failed';
-
-COMMENT ON SEQUENCE harca.embedding_queue_seq_seq IS 'Numbers of the entries of harca.embedding_queue';
 
 CREATE FUNCTION harca.unsafe_key_column(relation regclass, id_columns name[]) RETURNS name
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -136,7 +137,7 @@ CREATE TRIGGER a_leave_out BEFORE INSERT ON harca.embedding_queue
     FOR EACH ROW WHEN (harca.is_restoring()) EXECUTE FUNCTION harca.leave_out_orphan();
 SELECT pg_catalog.pg_extension_config_dump('harca.embedded_table', '');
 SELECT pg_catalog.pg_extension_config_dump('harca.embedding_queue', '');
-SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('harca.embedding_queue', 'seq')::regclass, '');
+SELECT pg_catalog.pg_extension_config_dump('harca.embedding_queue_seq', '');
 
 CREATE FUNCTION harca.call_embedding_worker() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
