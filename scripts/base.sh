@@ -95,8 +95,9 @@ needed to fetch the pinned wheels. Install either (Debian, Ubuntu: apt-get insta
 
 # packages NAME MODULE WHAT [WITHOUT]: makes .build/NAME-venv/bin/python, a Python with the packages of
 # scripts/requirements-NAME.txt. MODULE is one of them; WHAT says what they are, and WITHOUT what goes on without them.
+# Requirements with digests name all that is installed: what a package asks for beside them is left out.
 packages() {
-    local name=$1 module=$2 what=$3 without=${4:+ $4} requirements venv log wanted
+    local name=$1 module=$2 what=$3 without=${4:+ $4} requirements venv log wanted options=()
     need_python
     requirements=$ROOT/scripts/requirements-$name.txt
     venv=$BUILD/$name-venv
@@ -107,7 +108,8 @@ packages() {
     log=$BUILD/$name-venv.log
     rm -rf "$venv"
     python3 -m venv "$venv" >"$log" 2>&1 || die "python3 has no venv module: on Debian and Ubuntu, install python3-venv.$without"
-    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
+    if grep -q -e --hash= "$requirements"; then options=(--require-hashes --no-deps); fi
+    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "${options[@]}" \
         --requirement "$requirements" >>"$log" 2>&1; then
         tail -n 3 "$log" >&2
         die "pip could not install the packages of scripts/requirements-$name.txt; $log has the rest. If the network or a \

@@ -47,7 +47,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Encoder:
-    """A transformer encoder; `positions` [places, width] hold what is added to every token, too."""
+    """A transformer encoder; `positions` [places, width] hold what is added to every token, too.
+
+    `words` is the table of input embeddings, a row for each piece: `Blocks`, `int8.Int8` or float32.
+    """
 
     words: Blocks
     positions: np.ndarray
@@ -60,6 +63,10 @@ class Encoder:
     def width(self):
         """Numbers of a token's state."""
         return self.positions.shape[1]
+
+    def with_words(self, words):
+        """The same encoder with another word table."""
+        return replace(self, words=words)
 
     def with_upper(self, layers):
         """The same encoder with `layers` in place of as many of its last ones."""

@@ -1,14 +1,16 @@
 """A transformer encoder as an ONNX graph: int64 `input_ids` and `attention_mask` [batch, tokens] to states [batch, tokens,
 width].
 
-Weights in blocks stay as they are: ONNX Runtime multiplies by them as it unpacks them (MatMulNBits), and unpacks only those
-rows of the word table that it looks up (GatherBlockQuantized). What runs between them is float32, so that no number that a
-text comes to depends on the texts beside it.
+Weights in 8 bits are multiplied by inputs that are rounded token by token (`int8`). Those in blocks stay as they are: ONNX
+Runtime multiplies by them as it unpacks them (MatMulNBits), and unpacks only those rows of the word table that it looks up
+(GatherBlockQuantized). What runs between them is float32, so that no number that a text comes to depends on the texts
+beside it.
 """
 
 import numpy as np
 from onnx import TensorProto
 
+from harca_train import int8
 from harca_train.blocks import BITS, BLOCK, Blocks
 from harca_train.nodes import CONTRIBUTED
 
@@ -52,6 +54,8 @@ def _norm(nodes, value, norm, epsilon, name):
 
 
 def _dense(nodes, dense, value, name):
+    if isinstance(dense.weights, int8.Int8):
+        return int8.dense(nodes, dense.weights, dense.bias, value, name)
     if not isinstance(dense.weights, Blocks):
         return nodes.dense(dense.weights, dense.bias, value, name)
     blocks = dense.weights
@@ -66,12 +70,14 @@ def _dense(nodes, dense, value, name):
     return nodes.node("Add", [product, nodes.constant(f"{name}_bias", dense.bias)], f"{name}_sum")
 
 
-def _rows(nodes, blocks, ids, name):
-    inputs = [nodes.constant(f"{name}_codes", blocks.packed()), ids, nodes.constant(f"{name}_scales", blocks.scales)]
+def _rows(nodes, table, ids, name):
+    if isinstance(table, int8.Int8):
+        return int8.rows(nodes, table, ids, name)
+    inputs = [nodes.constant(f"{name}_codes", table.packed()), ids, nodes.constant(f"{name}_scales", table.scales)]
     found = nodes.node(
         "GatherBlockQuantized", inputs, f"{name}_found", domain=CONTRIBUTED,
         bits=BITS, block_size=BLOCK, gather_axis=0, quantize_axis=1,
     )  # fmt: skip
-    if blocks.scales.dtype == np.float16:
+    if table.scales.dtype == np.float16:
         found = nodes.node("Cast", [found], f"{name}_rows", to=TensorProto.FLOAT)
     return found

@@ -7,12 +7,13 @@
 //! |---|---|
 //! | `config.json` | the architecture, which tells the task; labels; the longest text; the token that pads |
 //! | `tokenizer.json` | the tokenizer, as it is |
-//! | `tokenizer_config.json` | the longest text, where it is less |
+//! | `tokenizer_config.json`, `sentence_bert_config.json` | the longest text, where it is less |
 //! | `onnx/model.onnx` or `model.onnx` | the graph, and the names of its inputs and outputs; data in files beside it is put into it |
 //! | `modules.json`, `1_Pooling/config.json` | how an embedding is pooled, and whether it is normalized |
 //! | `config_sentence_transformers.json` | prefixes |
+//! | `manifest.json`, where it is one of this project's (`"format": 2`), if only in part | whatever stands in it, instead of what the others say |
 //!
-//! Whatever a manifest says can be said otherwise by the caller; a classification needs golden queries from there.
+//! Whatever a manifest says can be said otherwise by the caller; a classification needs golden queries from either.
 
 mod onnx_parts;
 
@@ -64,6 +65,12 @@ pub fn read(folder: &Path, changes: &str, most: u64) -> Result<Imported> {
     })?;
     let about = About::read(folder)?;
     let mut manifest = about.manifest(folder, &parts)?;
+    let written = optional::<Value>(&folder.join("manifest.json"))?;
+    if let (Some(object), Some(Value::Object(written))) = (manifest.as_object_mut(), written)
+        && written.get("format") == Some(&transformer::FORMAT.into())
+    {
+        object.extend(written);
+    }
     manifest["graph"] = json!({"file": "model.onnx", "sha256": sha256(&parts.file)});
     manifest["tokenizer"] = json!({"file": "tokenizer.json", "sha256": sha256(&tokenizer)});
     if let Some(object) = manifest.as_object_mut() {
@@ -86,20 +93,12 @@ struct Config {
     id2label: Map<String, Value>,
 }
 
-/// What `1_Pooling/config.json` says.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct PoolingConfig {
-    pooling_mode_cls_token: bool,
-    pooling_mode_mean_tokens: bool,
-    pooling_mode_lasttoken: bool,
-}
-
 /// What the files of a folder say of the model.
 struct About {
     config: Config,
-    pooling: Option<PoolingConfig>,
-    normalizes: bool,
+    pooling: Map<String, Value>,
+    /// Kinds of the steps from a text to its vector, `Transformer`, `Pooling` and `Normalize` mostly.
+    modules: Vec<String>,
     longest: Option<u64>,
     prompts: Map<String, Value>,
 }
@@ -107,20 +106,24 @@ struct About {
 impl About {
     fn read(folder: &Path) -> Result<Self> {
         let config = parse(&folder.join("config.json"), &read_file(&folder.join("config.json"), MAX_JSON_BYTES)?)?;
-        let pooling = optional::<PoolingConfig>(&folder.join("1_Pooling/config.json"))?;
+        let pooling = optional(&folder.join("1_Pooling/config.json"))?.unwrap_or_default();
         let modules = optional::<Vec<Map<String, Value>>>(&folder.join("modules.json"))?.unwrap_or_default();
-        let kind =
-            |module: &Map<String, Value>| module.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let normalizes = modules.iter().any(|module| kind(module).ends_with("Normalize"));
+        let kind = |module: &Map<String, Value>| {
+            let path = module.get("type").and_then(Value::as_str).unwrap_or_default();
+            path.rsplit('.').next().unwrap_or_default().to_owned()
+        };
+        let modules = modules.iter().map(kind).collect();
         let tokenizer = optional::<Map<String, Value>>(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
+        let sentence = optional::<Map<String, Value>>(&folder.join("sentence_bert_config.json"))?.unwrap_or_default();
         // A number beyond all texts stands for none there.
-        let longest = tokenizer.get("model_max_length").and_then(Value::as_u64);
+        let longest = [tokenizer.get("model_max_length"), sentence.get("max_seq_length")];
+        let longest = longest.into_iter().flatten().filter_map(Value::as_u64).min();
         let prompts = optional::<Map<String, Value>>(&folder.join("config_sentence_transformers.json"))?;
         let prompts = prompts.and_then(|mut whole| whole.remove("prompts")).and_then(|prompts| match prompts {
             Value::Object(prompts) => Some(prompts),
             _ => None,
         });
-        Ok(Self { config, pooling, normalizes, longest, prompts: prompts.unwrap_or_default() })
+        Ok(Self { config, pooling, modules, longest, prompts: prompts.unwrap_or_default() })
     }
 
     fn manifest(&self, folder: &Path, parts: &onnx_parts::OnnxParts) -> Result<Value> {
@@ -148,8 +151,13 @@ impl About {
         match task {
             "classification" => manifest["labels"] = labels.into(),
             "embedding" => {
-                manifest["pooling"] = if output == "sentence_embedding" { "none" } else { self.pooling() }.into();
-                manifest["normalize"] = self.normalizes.into();
+                if output == "sentence_embedding" {
+                    manifest["pooling"] = "none".into();
+                } else {
+                    self.check_modules()?;
+                    manifest["pooling"] = self.pooling().into();
+                }
+                manifest["normalize"] = self.modules.iter().any(|kind| kind == "Normalize").into();
                 let prompt = |names: [&str; 2]| names.into_iter().find_map(|name| self.prompts.get(name)).cloned();
                 let (query, document) = (prompt(["query", "search_query"]), prompt(["document", "passage"]));
                 if query.is_some() || document.is_some() {
@@ -178,11 +186,25 @@ impl About {
         Ok(labels.into_iter().map(|(_, label)| label).collect())
     }
 
-    fn pooling(&self) -> &'static str {
-        match &self.pooling {
-            Some(PoolingConfig { pooling_mode_cls_token: true, .. }) => "first",
-            Some(PoolingConfig { pooling_mode_lasttoken: true, .. }) => "last",
-            Some(PoolingConfig { pooling_mode_mean_tokens: _, .. }) | None => "mean",
+    /// A layer behind the pooling, which some models have, is not in a graph that ends before it.
+    fn check_modules(&self) -> Result<()> {
+        match self.modules.iter().find(|kind| !["Transformer", "Pooling", "Normalize"].contains(&kind.as_str())) {
+            Some(kind) => Err(Error::Manifest(format!(
+                "modules.json has a module {kind}, which only a graph with the output \"sentence_embedding\" can contain"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The pooling by its name in a manifest; one that manifests do not know, or several, by the names here.
+    fn pooling(&self) -> String {
+        let chosen = self.pooling.iter().filter(|(_, value)| **value == Value::Bool(true));
+        let chosen: Vec<&str> = chosen.filter_map(|(key, _)| key.strip_prefix("pooling_mode_")).collect();
+        match chosen.as_slice() {
+            [] | ["mean_tokens"] => "mean".to_owned(),
+            ["cls_token"] => "first".to_owned(),
+            ["lasttoken"] => "last".to_owned(),
+            others => others.join(" and "),
         }
     }
 
@@ -333,6 +355,63 @@ mod tests {
         let other = read(&folder, r#"{"pooling": "mean", "max_tokens": 64, "version": "2"}"#, MOST).unwrap();
         let other = TransformerManifest::parse(&other.manifest).unwrap();
         assert_eq!((other.pooling, other.max_tokens, other.version.as_str()), (Pooling::Mean, 64, "2"));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn steps_to_a_vector_that_cannot_be_taken_are_told() {
+        let config = r#"{"architectures": ["BertModel"], "model_type": "bert", "max_position_embeddings": 512}"#;
+        let modules =
+            r#"[{"type": "sentence_transformers.models.Transformer"}, {"type": "sentence_transformers.models.Dense"}]"#;
+        let both = r#"{"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true, "include_prompt": true}"#;
+        for (name, content, part) in
+            [("modules.json", modules, "module Dense"), ("1_Pooling/config.json", both, "max_tokens and mean_tokens")]
+        {
+            let folder = folder(&[("config.json", config), (name, content)]);
+            let error = read(&folder, "{}", MOST).unwrap_err().to_string();
+            assert!(error.contains(part), "{part}: {error}");
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_least_of_the_longest_texts_counts() {
+        let config = r#"{"architectures": ["BertModel"], "model_type": "bert", "max_position_embeddings": 512}"#;
+        for (tokenizer, sentence, expected) in [
+            (r#"{"model_max_length": 512}"#, r#"{"max_seq_length": 256, "do_lower_case": false}"#, 256),
+            (r#"{"model_max_length": 128}"#, r#"{"max_seq_length": 256}"#, 128),
+            // What stands for no bound at all.
+            (r#"{"model_max_length": 1000000000000000019884624838656}"#, r#"{"max_seq_length": null}"#, 512),
+        ] {
+            let folder = folder(&[
+                ("config.json", config),
+                ("tokenizer_config.json", tokenizer),
+                ("sentence_bert_config.json", sentence),
+            ]);
+            let manifest = TransformerManifest::parse(&read(&folder, "{}", MOST).unwrap().manifest).unwrap();
+            assert_eq!(manifest.max_tokens, expected);
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_manifest_in_the_folder_counts_more_than_the_other_files_and_less_than_the_caller() {
+        let config = r#"{"architectures": ["BertModel"], "model_type": "bert", "max_position_embeddings": 512}"#;
+        let written =
+            r#"{"format": 2, "name": "small", "version": "3", "graph": {"file": "other.onnx", "sha256": "0"}}"#;
+        let folder = folder(&[("config.json", config), ("manifest.json", written)]);
+        let imported = read(&folder, "{}", MOST).unwrap();
+        let manifest = TransformerManifest::parse(&imported.manifest).unwrap();
+        assert_eq!((manifest.name.as_str(), manifest.version.as_str(), manifest.task), ("small", "3", Task::Embedding));
+        assert_eq!(manifest.graph.sha256, sha256(&imported.graph));
+        let other = TransformerManifest::parse(&read(&folder, r#"{"version": "4"}"#, MOST).unwrap().manifest).unwrap();
+        assert_eq!((other.name.as_str(), other.version.as_str()), ("small", "4"));
+        // Files of other tools may have that name, too.
+        for foreign in [r#"{"name": "web page"}"#, r#"["a"]"#] {
+            std::fs::write(folder.join("manifest.json"), foreign).unwrap();
+            let manifest = TransformerManifest::parse(&read(&folder, "{}", MOST).unwrap().manifest).unwrap();
+            assert!(manifest.name.starts_with("harca-import-"));
+        }
         std::fs::remove_dir_all(folder).unwrap();
     }
 
