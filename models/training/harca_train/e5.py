@@ -49,7 +49,7 @@ class Layer:
 class Encoder:
     """A transformer encoder; `positions` [places, width] hold what is added to every token, too.
 
-    `words` is the table of input embeddings, a row for each piece: `Blocks`, `int8.Int8` or float32.
+    `words` is the table of input embeddings, a row for each piece: `Blocks`, or an `int8.Int8`; a graph takes these.
     """
 
     words: Blocks

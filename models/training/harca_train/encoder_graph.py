@@ -1,10 +1,9 @@
 """A transformer encoder as an ONNX graph: int64 `input_ids` and `attention_mask` [batch, tokens] to states [batch, tokens,
 width].
 
-Weights in 8 bits are multiplied by inputs that are rounded token by token (`int8`). Those in blocks stay as they are: ONNX
-Runtime multiplies by them as it unpacks them (MatMulNBits), and unpacks only those rows of the word table that it looks up
-(GatherBlockQuantized). What runs between them is float32, so that no number that a text comes to depends on the texts
-beside it.
+Weights in blocks stay as they are: ONNX Runtime multiplies by them as it unpacks them (MatMulNBits), and unpacks only those
+rows of the word table that it looks up (GatherBlockQuantized). What runs between them is float32, so that no number that a
+text comes to depends on the texts beside it.
 """
 
 import numpy as np
@@ -54,8 +53,6 @@ def _norm(nodes, value, norm, epsilon, name):
 
 
 def _dense(nodes, dense, value, name):
-    if isinstance(dense.weights, int8.Int8):
-        return int8.dense(nodes, dense.weights, dense.bias, value, name)
     if not isinstance(dense.weights, Blocks):
         return nodes.dense(dense.weights, dense.bias, value, name)
     blocks = dense.weights
