@@ -65,6 +65,8 @@ for name in NAMES:
     is_(found["texts"], 500, f"{name}: 500 texts are compared")
     ok(found["cosine_least"] >= LEAST, f"{name}: every vector is that of the package, cosine {found['cosine_least']:.5f}")
     ok(found["batch_cosine_least"] >= BATCH_LEAST, f"{name}: alone as in a batch, cosine {found['batch_cosine_least']:.7f}")
-    ok(not found["tokens_differ"], f"{name}: the tokenizer counts as the package does")
+    # The other package has no tokenizer beside the file that is in the folder.
+    if found["tokens_differ"] is not None:
+        is_(found["tokens_differ"], 0, f"{name}: the tokenizer counts as the package does")
 
 done()
