@@ -53,7 +53,7 @@ const EMBEDDED: &str = "
     UPDATE harca.embedded_table AS k
     SET embedded = k.embedded OPERATOR(pg_catalog.+) $2, embedded_at = pg_catalog.clock_timestamp(), failure = NULL,
         failed_at = NULL,
-        per_second = coalesce(k.per_second OPERATOR(pg_catalog.*) 0.8 OPERATOR(pg_catalog.+) $3 OPERATOR(pg_catalog.*) 0.2, $3)
+        per_second = coalesce((k.per_second OPERATOR(pg_catalog.*) 0.8) OPERATOR(pg_catalog.+) ($3 OPERATOR(pg_catalog.*) 0.2), $3)
     WHERE k.target OPERATOR(pg_catalog.=) $1";
 const FAILING: &str = "
     UPDATE harca.embedded_table AS k SET failure = $2, failed_at = pg_catalog.clock_timestamp()
