@@ -2,7 +2,8 @@
 """Shows pg_harca at its main job, in a private server that is gone afterwards: make demo [QUERIES=file.tsv].
 
 1. classify queries in English and Japanese, with the time a query takes the first time and from the cache
-2. hybrid search over a table of memories: the type of the query decides how much its words and how much its meaning count
+2. hybrid search over a table of memories, embedded in the database (MODEL is the folder of the model; without one, beside it): the
+   type of the query decides how much its words and how much its meaning count
 3. classify the queries of your own file, and measure the answers where the file has labels
 """
 
@@ -10,6 +11,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -48,7 +50,6 @@ INDEXES = """
 CREATE INDEX ON memories USING gin (tsv);
 CREATE INDEX ON memories USING hnsw (embedding vector_cosine_ops);
 ANALYZE memories;
-SELECT harca.register_search_target('memories', 'memories');
 """
 
 
@@ -111,7 +112,7 @@ def read_tsv(path):
 
 
 class Embedder:
-    """The sentence encoder of this machine, with what it ever encoded kept in .build/embeddings by the digest of the text."""
+    """A sentence encoder beside the server, where no model for the engine can be made, with what it ever encoded kept in .build/embeddings by the digest of the text."""
 
     def __init__(self):
         self.folder = BUILD / "embeddings"
@@ -173,39 +174,77 @@ def show_classification(session):
     )
 
 
-def load_memories(session, embedder):
-    """The table, its embeddings, its indexes."""
-    memories = [json.loads(line) for line in open(DATA / "memories.jsonl", encoding="utf-8") if line.strip()]
+def load_memories(session, dimensions, vectors=None):
+    """The table and its rows, with their embeddings if they are given."""
     columns = ("id", "lang", "kind", "content", "importance", "created_at")
-    started = time.monotonic()
-    vectors = embedder.encode([memory["content"] for memory in memories], "passage")
-    embedded = time.monotonic() - started
-    session.psql(MEMORIES.format(dimensions=vectors.shape[1]))
+    memories = [json.loads(line) for line in open(DATA / "memories.jsonl", encoding="utf-8") if line.strip()]
+    session.psql(MEMORIES.format(dimensions=dimensions))
+    embeddings = [None] * len(memories) if vectors is None else [literal(vector) for vector in vectors]
     for at in range(0, len(memories), 100):
         values = ",\n".join(
-            "(" + ", ".join([*(quote(memory[c]) for c in columns), quote(literal(vector))]) + ")"
-            for memory, vector in zip(memories[at : at + 100], vectors[at : at + 100])
+            "(" + ", ".join([*(quote(memory[c]) for c in columns), quote(embedding)]) + ")"
+            for memory, embedding in zip(memories[at : at + 100], embeddings[at : at + 100])
         )
         session.psql(f"INSERT INTO memories ({', '.join(columns)}, embedding) VALUES {values}")
     session.psql(INDEXES)
-    return memories, embedded
+    return len(memories)
 
 
-def show_search(session):
+def embed_in_database(server, session, folder):
+    """Has the engine embed the table, and the queries from then on; what is to be said of it."""
+    # Where the server's own user can read it.
+    readable = server.folder / folder.name
+    shutil.copytree(folder, readable)
+    for path in [readable, *readable.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    started = time.monotonic()
+    model = session.psql(f"SELECT harca.import_model({quote(readable)})", 300)
+    imported = time.monotonic() - started
+    dimensions = session.psql(f"SELECT dimensions FROM harca.embedding_model({quote(model)})", 300)
+    rows = load_memories(session, dimensions)
+    print(f"  {rows} memories are being embedded …", flush=True)
+    started = time.monotonic()
+    session.psql(f"SELECT harca.embed_table('memories', {quote(model)})")
+    while session.psql("SELECT state FROM harca.embedding_progress") != "in step":
+        time.sleep(0.1)
+    took = time.monotonic() - started
+    return (
+        f"Model {model}, imported in {imported:.1f} s, embedded {rows} memories in {took:.1f} s, {rows / took:.0f} a second. It keeps them in\n"
+        "  step with their text, and embeds the queries: what is sent is hybrid_search('memories', query)."
+    )
+
+
+def embed_beside(session, searches):
+    """Embeds the table and the queries here; what is to be said of it, and the embeddings of the queries."""
+    embedder = Embedder()
+    contents = [json.loads(line)["content"] for line in open(DATA / "memories.jsonl", encoding="utf-8") if line.strip()]
+    started = time.monotonic()
+    vectors = embedder.encode(contents, "passage")
+    took = time.monotonic() - started
+    rows = load_memories(session, vectors.shape[1], vectors)
+    session.psql("SELECT harca.register_search_target('memories', 'memories')")
+    queries = embedder.encode([search["query"] for search in searches], "query")
+    return f"{rows} memories, embedded beside the server in {took:.1f} s (kept in .build/embeddings).", queries
+
+
+def show_search(server, session):
     """Part 2: one table per search."""
     searches = read_tsv(DATA / "demo_searches.tsv")
     title("2. Hybrid search that reads the query first")
-    embedder = Embedder()
-    memories, embedded = load_memories(session, embedder)
-    print(f"  {len(memories)} memories, embedded in {embedded:.1f} s (kept in .build/embeddings), with a GIN and an HNSW index.")
+    vectors = [None] * len(searches)
+    if os.environ.get("MODEL"):
+        print(f"  {embed_in_database(server, session, Path(os.environ['MODEL']))}")
+    else:
+        told, vectors = embed_beside(session, searches)
+        print(f"  {told}")
     print("  score = weight · normalised vector score + (1 − weight) · normalised keyword score; '–' marks a row that a leg did not find.")
-    vectors = embedder.encode([search["query"] for search in searches], "query")
     for search, vector in zip(searches, vectors):
         query = search["query"]
+        embedding = "NULL" if vector is None else f"{quote(literal(vector))}::vector"
         started = time.perf_counter()
         found = rows_of(
             session,
-            f"""SELECT h.*, m.content FROM hybrid_search('memories', {quote(query)}, {quote(literal(vector))}::vector, "limit" => 5)
+            f"""SELECT h.*, m.content FROM hybrid_search('memories', {quote(query)}, {embedding}, "limit" => 5)
                 WITH ORDINALITY h JOIN memories m ON m.id::text = h.id ORDER BY h.ordinality""",
         )
         took = (time.perf_counter() - started) * 1000
@@ -317,7 +356,7 @@ def main():
         server.psql("CREATE EXTENSION vector; CREATE EXTENSION pg_harca;")
         session = server.session()
         show_classification(session)
-        show_search(session)
+        show_search(server, session)
         if own:
             show_queries(session, own)
         else:

@@ -23,6 +23,13 @@ else
     pg_config=$BUILD/pg18/bin/pg_config
 fi
 "$ROOT/scripts/install.sh" "$pg_config"
-"$ROOT/scripts/setup_python.sh"
+python=python3
+export MODEL=$BUILD/embedders/multilingual-e5-small
+if ! "$ROOT/scripts/setup_embedder.sh" "$MODEL"; then
+    note "going on with a sentence encoder beside the server, in place of one in the database"
+    unset MODEL
+    "$ROOT/scripts/setup_python.sh"
+    python=$BUILD/venv/bin/python
+fi
 note "everything is in place after $(($(date +%s) - started)) s"
-exec "$BUILD/venv/bin/python" "$ROOT/scripts/demo.py" "$(realpath "$pg_config")"
+exec "$python" "$ROOT/scripts/demo.py" "$(realpath "$pg_config")"
