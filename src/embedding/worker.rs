@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // exported symbol, signals, the latch
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use harca_core::embedding::retry;
@@ -13,12 +13,13 @@ use harca_core::error::Error;
 use harca_core::protocol::message::TextKind;
 use harca_core::protocol::priority::Priority;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use pgrx::pg_sys::panic::ErrorReport;
 #[cfg(not(feature = "pg18"))]
 use pgrx::pg_sys::pqsignal;
 #[cfg(feature = "pg18")]
 use pgrx::pg_sys::pqsignal_be as pqsignal;
 use pgrx::pg_sys::{self, Datum, Oid};
-use pgrx::{PgLogLevel, pg_guard};
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_guard};
 
 use super::queue::{self, Keys};
 use super::rows::{self, Row};
@@ -59,7 +60,7 @@ pub extern "C-unwind" fn pg_harca_database_worker(argument: Datum) {
     records::call_worker(database, calls);
     for load in [preloaded_models::load, load_embedders] {
         if let Err(error) = attempt(load) {
-            pgrx::log!("models were not loaded in advance: {error}");
+            log("models were not loaded in advance", &error);
         }
     }
     let mut worker = Worker::default();
@@ -117,7 +118,7 @@ struct Worker {
     unanswered: u32,
     not_before: Option<Instant>,
     /// When rows that were there before may be read again, by table.
-    backfill_from: std::collections::HashMap<String, Instant>,
+    backfill_from: HashMap<String, Instant>,
 }
 
 /// What was read of a table for one batch.
@@ -141,7 +142,7 @@ impl Worker {
             Ok(tables) if tables.is_empty() => return None,
             Ok(tables) => tables,
             Err(error) => {
-                pgrx::log!("embedded tables cannot be read: {error}");
+                log("embedded tables cannot be read", &error);
                 return Some(LONG_REST);
             }
         };
@@ -228,7 +229,7 @@ impl Worker {
                 return self.table_failed(table, &error);
             }
         }
-        pgrx::log!("rows of search target \"{}\" were embedded one by one: {error}", table.target);
+        log(&format!("rows of search target \"{}\" were embedded one by one", table.target), error);
         true
     }
 
@@ -287,6 +288,13 @@ impl Batch {
             queue::backfilled(table, self.keys.keys.len(), self.keys.keys.last().cloned());
         }
     }
+}
+
+/// Says something in the server's log.
+fn log(message: &str, detail: &str) {
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message.to_owned(), "")
+        .set_detail(format!("{detail}."))
+        .report(PgLogLevel::LOG);
 }
 
 /// Why texts have no vectors.
