@@ -374,9 +374,9 @@ refused(
     },
 )
 refused(
-    "SPI outside the registry",
+    "SPI outside the rooms that have it",
     {"src/api/models.rs": "// Spi\nuse pgrx::spi::Spi;\n"},
-    {"only registry and search/statements use SPI": ["src/api/models.rs:2: use pgrx::spi::Spi;"]},
+    {"only registry, embedding and search/statements use SPI": ["src/api/models.rs:2: use pgrx::spi::Spi;"]},
 )
 refused(
     "the worker that writes files named by an api module",
