@@ -17,6 +17,9 @@ const QUARANTINE: &str = "pg_harca_engine.quarantine";
 /// Databases of which an engine has run models: a line each, its number and how often its worker was called.
 const DATABASES: &str = "pg_harca_engine.databases";
 
+/// Who changes the file above holds a lock on this one: it is read, and written anew.
+const DATABASES_LOCK: &str = "pg_harca_engine.databases.lock";
+
 /// Most of them that are remembered.
 const MAX_DATABASES: usize = 32;
 
@@ -85,8 +88,7 @@ pub fn databases() -> Vec<(u32, u64)> {
     text.lines().filter_map(one).collect()
 }
 
-/// Remembers a database, whose models the next engine has then from its beginning. Of two sessions that write at once one may
-/// be forgotten, until it brings a model again.
+/// Remembers a database, whose models the next engine has then from its beginning.
 pub fn note_database(database: u32) {
     change_database(database, 0);
 }
@@ -98,12 +100,14 @@ pub fn call_worker(database: u32, calls: u64) {
 
 /// Forgets a database, and gives how often its worker was called.
 pub fn forget_database(database: u32) -> u64 {
+    let _lock = lock_databases();
     let (gone, known): (Vec<_>, Vec<_>) = databases().into_iter().partition(|(other, _)| *other == database);
     write_databases(&known);
     gone.first().map_or(0, |(_, calls)| *calls)
 }
 
 fn change_database(database: u32, calls: u64) {
+    let _lock = lock_databases();
     let mut known = databases();
     match known.iter_mut().find(|(other, _)| *other == database) {
         Some(_) if calls == 0 => return,
@@ -112,6 +116,12 @@ fn change_database(database: u32, calls: u64) {
     }
     let oldest = known.len().saturating_sub(MAX_DATABASES);
     write_databases(&known[oldest..]);
+}
+
+/// The lock, for a moment; where there is none to be had, of two that write at once one is forgotten.
+fn lock_databases() -> Option<fs::File> {
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(DATABASES_LOCK).ok()?;
+    file.lock().ok().map(|()| file)
 }
 
 fn write_databases(databases: &[(u32, u64)]) {

@@ -107,6 +107,7 @@ for thread in threads:
 ok(all(count >= KILLS - 1 for count in killed.values()), f"killed: {killed}")
 ok(min(statements) > 0, f"{sum(statements)} statements, {sum(lost)} lost")
 ok(until(server, IN_STEP, DB, attempts=3000), "at the end the table is in step")
+ok(until(server, "(SELECT e.state = 'running' FROM harca.engine_status() AS e)", DB), "and the engine runs")
 is_(sql("SELECT count(*) FROM harca.embedding_queue"), "0", "nothing is left in the queue")
 is_(sql("SELECT count(*) FROM memory WHERE embedding IS NULL"), "0", "every row has an embedding")
 is_(
