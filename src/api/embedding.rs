@@ -9,9 +9,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 use crate::backend;
-use crate::bridge::error_report;
 use crate::bridge::function_call::{Call, sql_function};
-use crate::bridge::server_text::{self, ServerText};
+use crate::bridge::server_text::ServerText;
 use crate::bridge::value::{MAX_DIMENSIONS, Value};
 use crate::embedding::worker;
 
@@ -23,14 +22,14 @@ sql_function!(pg_finfo_harca_call_embedding_worker, harca_call_embedding_worker,
 /// `harca.embed(content text, model text, kind text) → vector`, strict.
 fn embed(call: &mut Call<'_>) -> Datum {
     let (Some(text), Some(model), Some(kind)) = (call.text(0), call.text(1), kind(call, 2)) else { return call.null() };
-    let model = whole(model);
+    let model = model.name();
     let found = match kind {
         TextKind::Query => backend::embed_query(&model, text).map(|(vectors, _)| vectors),
         TextKind::Document => backend::embed(&model, kind, Priority::Interactive, &[text]),
     };
     match found.and_then(|vectors| check(vectors.width).map(|()| vectors)) {
         Ok(vectors) => call.value(Value::Vector(&vectors.numbers)),
-        Err(error) => refuse(call, &error),
+        Err(error) => call.refuse(&error),
     }
 }
 
@@ -42,7 +41,7 @@ fn embed_all(call: &mut Call<'_>) -> Datum {
     };
     let elements: Vec<Option<ServerText>> = elements.texts().collect();
     let texts: Vec<ServerText> = elements.iter().filter_map(|text| *text).collect();
-    let found = backend::embed(&whole(model), kind, Priority::Bulk, &texts);
+    let found = backend::embed(&model.name(), kind, Priority::Bulk, &texts);
     match found.and_then(|vectors| check(vectors.width).map(|()| vectors)) {
         Ok(vectors) => {
             let mut vectors = vectors.iter();
@@ -52,7 +51,7 @@ fn embed_all(call: &mut Call<'_>) -> Datum {
             }
             call.null()
         }
-        Err(error) => refuse(call, &error),
+        Err(error) => call.refuse(&error),
     }
 }
 
@@ -60,11 +59,11 @@ fn embed_all(call: &mut Call<'_>) -> Datum {
 /// cannot be run.
 fn embedding_model(call: &mut Call<'_>) -> Datum {
     let Some(name) = call.text(0) else { return call.null() };
-    match backend::describe_embedder(&whole(name)).and_then(|(model, width)| check(width).map(|()| (model, width))) {
+    match backend::describe_embedder(&name.name()).and_then(|(model, width)| check(width).map(|()| (model, width))) {
         Ok((model, width)) => {
             call.composite([Value::Text(&model), Value::Int(i32::try_from(width).unwrap_or(i32::MAX))])
         }
-        Err(error) => refuse(call, &error),
+        Err(error) => call.refuse(&error),
     }
 }
 
@@ -76,7 +75,7 @@ fn call_embedding_worker(call: &mut Call<'_>) -> Datum {
 
 /// Which of a model's prefixes an argument asks for; an error for another word.
 fn kind(call: &Call<'_>, n: usize) -> Option<TextKind> {
-    let name = whole(call.text(n)?);
+    let name = call.text(n)?.name();
     match name.as_str() {
         "query" => Some(TextKind::Query),
         "document" => Some(TextKind::Document),
@@ -98,13 +97,4 @@ fn check(width: usize) -> Result<(), Error> {
     Err(Error::ModelShape(format!(
         "its vectors have {width} dimensions, a vector of pgvector has {MAX_DIMENSIONS} at most"
     )))
-}
-
-fn refuse(call: &mut Call<'_>, error: &Error) -> Datum {
-    error_report::report(error).report(PgLogLevel::ERROR);
-    call.null()
-}
-
-fn whole(text: ServerText) -> String {
-    server_text::to_utf8(text.prefix(1 << 12), 1 << 12).into_owned()
 }

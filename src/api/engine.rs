@@ -4,16 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use harca_core::error::Error;
 use harca_core::model::import;
 use harca_core::protocol::digest::Digest;
 use harca_core::protocol::priority::Priority;
 use harca_core::protocol::status::{EngineStatus, State};
-use pgrx::PgLogLevel;
 use pgrx::pg_sys::Datum;
 
 use crate::backend::{self, Answer};
-use crate::bridge::error_report;
 use crate::bridge::function_call::{Call, sql_function};
 use crate::bridge::server_text::{self, ServerText};
 use crate::bridge::value::Value;
@@ -38,12 +35,12 @@ const EPOCH: i64 = 946_684_800_000_000;
 /// `harca.classify(query text, model text) → query_classification`, strict.
 fn classify(call: &mut Call<'_>) -> Datum {
     let (Some(query), Some(model)) = (call.text(0), call.text(1)) else { return call.null() };
-    match backend::classify_by(&whole(model), &[query]) {
+    match backend::classify_by(&model.name(), &[query]) {
         Ok(answers) => match answers.first() {
             Some(answer) => call.composite(answer.columns(query)),
             None => call.null(),
         },
-        Err(error) => refuse(call, &error),
+        Err(error) => call.refuse(&error),
     }
 }
 
@@ -53,7 +50,7 @@ fn classify_all(call: &mut Call<'_>) -> Datum {
     let (Some(elements), Some(model)) = (call.array(0), call.text(1)) else { return call.null() };
     let elements: Vec<Option<ServerText>> = elements.texts().collect();
     let queries: Vec<ServerText> = elements.iter().filter_map(|query| *query).collect();
-    match backend::classify_by(&whole(model), &queries) {
+    match backend::classify_by(&model.name(), &queries) {
         Ok(answers) => {
             let mut answers = answers.iter();
             for (query, ordinality) in elements.iter().zip(1..) {
@@ -62,7 +59,7 @@ fn classify_all(call: &mut Call<'_>) -> Datum {
             }
             call.null()
         }
-        Err(error) => refuse(call, &error),
+        Err(error) => call.refuse(&error),
     }
 }
 
@@ -87,7 +84,7 @@ fn inspect_transformer(call: &mut Call<'_>) -> Datum {
                 Value::Text(model.task().name()),
             ])
         }
-        Err(error) => refuse(call, &error),
+        Err(error) => call.refuse(&error),
     }
 }
 
@@ -95,11 +92,11 @@ fn inspect_transformer(call: &mut Call<'_>) -> Datum {
 fn read_model_folder(call: &mut Call<'_>) -> Datum {
     let (Some(folder), Some(changes)) = (call.text(0), call.varlena(1)) else { return call.null() };
     let changes = server_text::to_utf8(changes, usize::MAX);
-    match import::read(Path::new(&whole(folder)), &changes, settings::max_engine_model_bytes()) {
+    match import::read(Path::new(&folder.name()), &changes, settings::max_engine_model_bytes()) {
         Ok(found) => {
             call.composite([Value::Text(&found.manifest), Value::Bytes(&found.graph), Value::Bytes(&found.tokenizer)])
         }
-        Err(error) => refuse(call, &error),
+        Err(error) => call.refuse(&error),
     }
 }
 
@@ -199,7 +196,7 @@ fn restart_engine(call: &mut Call<'_>) -> Datum {
 
 /// `harca.release_identity(identity text) → boolean`, strict: whether the model of this identity was quarantined.
 fn release_identity(call: &mut Call<'_>) -> Datum {
-    let Some(identity) = call.text(0).map(whole).and_then(|identity| Digest::of_hex(&identity)) else {
+    let Some(identity) = call.text(0).map(ServerText::name).and_then(|identity| Digest::of_hex(&identity)) else {
         return call.value(Value::Bool(false));
     };
     let mut quarantined = records::quarantine();
@@ -207,13 +204,4 @@ fn release_identity(call: &mut Call<'_>) -> Datum {
     quarantined.retain(|model| *model != identity);
     let released = quarantined.len() < before && records::write_quarantine(&quarantined);
     call.value(Value::Bool(released))
-}
-
-fn refuse(call: &mut Call<'_>, error: &Error) -> Datum {
-    error_report::report(error).report(PgLogLevel::ERROR);
-    call.null()
-}
-
-fn whole(text: ServerText) -> String {
-    server_text::to_utf8(text.prefix(1 << 12), 1 << 12).into_owned()
 }

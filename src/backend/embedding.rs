@@ -64,17 +64,19 @@ thread_local! {
 /// # Errors
 /// As [`registry::open_embedder`], and those of the engine.
 pub fn embed_query(model: &str, query: ServerText) -> Result<(Vectors, bool)> {
+    let model = open(model)?;
+    let text = query.prefix(usize::MAX);
+    let embed = || run(&model, TextKind::Query, Priority::Interactive, &[&server_text::to_utf8(text, usize::MAX)]);
     let Some(shared) = shared_memory::attach().filter(|shared| shared.vectors_bytes() > 0) else {
-        return Ok((embed(model, TextKind::Query, Priority::Interactive, &[query])?, false));
+        return Ok((embed()?, false));
     };
-    let opened = open(model)?;
-    let key = Key::new(query.prefix(usize::MAX), key::seed(shared.secret(), opened.identity()));
+    let key = Key::new(text, key::seed(shared.secret(), model.identity()));
     if let Some(numbers) = shared.vectors().get(key) {
         shared.count_vector(VectorEvent::Hit);
         return Ok((Vectors { width: numbers.len(), numbers }, true));
     }
     shared.count_vector(VectorEvent::Miss);
-    let vectors = embed(model, TextKind::Query, Priority::Interactive, &[query])?;
+    let vectors = embed()?;
     if shared.vectors().put(key, &vectors.numbers) == Stored::Evicted {
         shared.count_vector(VectorEvent::Eviction);
     }
@@ -96,6 +98,10 @@ pub fn embed(model: &str, kind: TextKind, priority: Priority, texts: &[ServerTex
 /// As [`embed`].
 pub fn embed_texts(model: &str, kind: TextKind, priority: Priority, texts: &[&str]) -> Result<Vectors> {
     let model = open(model)?;
+    run(&model, kind, priority, texts)
+}
+
+fn run(model: &EngineModel, kind: TextKind, priority: Priority, texts: &[&str]) -> Result<Vectors> {
     // One more than can be read, so that the engine sees that a text was cut.
     let chars = model.max_chars().saturating_add(1);
     let mut vectors = Vectors::default();
@@ -135,10 +141,9 @@ pub fn load_embedder(name: &str) -> Result<()> {
 /// As [`embed`].
 pub fn describe_embedder(name: &str) -> Result<(String, usize)> {
     let model = open(name)?;
-    let text = Texts::Single(TextKind::Document, vec!["a".into()]);
-    let output = client::wait(|| model.run(Priority::Interactive, text.clone()))?;
+    let vectors = run(&model, TextKind::Document, Priority::Interactive, &["a"])?;
     let (name, version) = model.manifest().name();
-    Ok((format!("{name} {version}"), output.width as usize))
+    Ok((format!("{name} {version}"), vectors.width))
 }
 
 fn open(name: &str) -> Result<Rc<EngineModel>> {

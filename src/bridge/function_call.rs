@@ -7,9 +7,11 @@
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
+use harca_core::error::Error;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgMemoryContexts, PgSqlErrorCode, pg_sys, varlena};
 
+use super::error_report;
 use super::result_rows::Rows;
 use super::server_text::ServerText;
 use super::value::{Value, columns};
@@ -156,6 +158,12 @@ impl<'fc> Call<'fc> {
         // SAFETY: by the contract of `new`.
         unsafe { (*self.fcinfo).isnull = true };
         pg_sys::Datum::null()
+    }
+
+    /// Raises an error of the core's.
+    pub fn refuse(&mut self, error: &Error) -> pg_sys::Datum {
+        error_report::report(error).report(PgLogLevel::ERROR);
+        self.null()
     }
 
     /// Gives one value.

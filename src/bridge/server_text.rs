@@ -45,7 +45,15 @@ impl ServerText {
             slice::from_raw_parts(varlena::vardata_any(whole).cast(), length)
         }
     }
+
+    /// The text as a name, of a model or of a file, in UTF-8: of the 4,096 characters that any such name has at most.
+    pub fn name(self) -> String {
+        to_utf8(self.prefix(MOST_NAME_CHARS), MOST_NAME_CHARS).into_owned()
+    }
 }
+
+/// Characters of a name that are read.
+const MOST_NAME_CHARS: usize = 1 << 12;
 
 /// A name as a `text` of the server's encoding that lives as long as the backend.
 #[derive(Clone, Copy)]

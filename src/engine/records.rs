@@ -90,23 +90,11 @@ pub fn databases() -> Vec<(u32, u64)> {
 
 /// Remembers a database, whose models the next engine has then from its beginning.
 pub fn note_database(database: u32) {
-    change_database(database, 0);
+    call_worker(database, 0);
 }
 
 /// Has the worker of a database started, unless it runs; with 0 calls, the database is remembered with as many as it had.
 pub fn call_worker(database: u32, calls: u64) {
-    change_database(database, calls);
-}
-
-/// Forgets a database, and gives how often its worker was called.
-pub fn forget_database(database: u32) -> u64 {
-    let _lock = lock_databases();
-    let (gone, known): (Vec<_>, Vec<_>) = databases().into_iter().partition(|(other, _)| *other == database);
-    write_databases(&known);
-    gone.first().map_or(0, |(_, calls)| *calls)
-}
-
-fn change_database(database: u32, calls: u64) {
     let _lock = lock_databases();
     let mut known = databases();
     match known.iter_mut().find(|(other, _)| *other == database) {
@@ -116,6 +104,14 @@ fn change_database(database: u32, calls: u64) {
     }
     let oldest = known.len().saturating_sub(MAX_DATABASES);
     write_databases(&known[oldest..]);
+}
+
+/// Forgets a database, and gives how often its worker was called.
+pub fn forget_database(database: u32) -> u64 {
+    let _lock = lock_databases();
+    let (gone, known): (Vec<_>, Vec<_>) = databases().into_iter().partition(|(other, _)| *other == database);
+    write_databases(&known);
+    gone.first().map_or(0, |(_, calls)| *calls)
 }
 
 /// The lock, for a moment; where there is none to be had, of two that write at once one is forgotten.
