@@ -82,6 +82,12 @@ impl Answer {
         self.classification.query_type(&self.names.labels)
     }
 
+    /// How probable a label is, from 0 to 1; 0 for one that the model does not have.
+    pub fn probability(&self, label: &str) -> f64 {
+        let known = self.names.labels.iter().zip(self.classification.scores.as_slice());
+        known.filter(|(name, _)| *name == label).map(|(_, score)| f64::from(*score)).sum()
+    }
+
     /// The name of the model, with its version, or `rules`.
     pub fn model(&self) -> ServerName {
         self.names.name

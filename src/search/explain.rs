@@ -78,6 +78,9 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
             Some(index) => index.text().into(),
             None => outcome.matches.as_ref().map(Matches::text).into(),
         };
+        let parameters = terms.parameters();
+        legs["keyword"]["k1"] = number(parameters.k1);
+        legs["keyword"]["b"] = number(parameters.b);
         legs["keyword"]["phrases"] = terms.phrases.iter().map(|phrase| Value::from(phrase.text())).collect();
     }
     if let Some(chars) = outcome.read_chars {

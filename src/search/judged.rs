@@ -8,6 +8,7 @@ use harca_core::search::fusion::Legs;
 use harca_core::search::options::{KeywordIndex, Options, Strategy};
 use harca_core::search::paging::Page;
 use harca_core::search::tuning;
+use harca_core::search::weighting;
 use pgrx::pg_sys::{self, Oid};
 
 use super::catalog;
@@ -115,10 +116,6 @@ fn curves(search: &Search<'_>, outcome: &Outcome, judged: Judged, k1_grid: &[f64
         similarities_of_keyword: &outcome.similarities_of_keyword_rows,
     };
     let present = tuning::weight_curve(legs, method, &judged.grades, std::iter::once(own));
-    let names = &outcome.answer.names().labels;
-    let scores = outcome.answer.classification().scores.as_slice();
-    let keyword =
-        names.iter().zip(scores).find(|(label, _)| *label == "keyword").map_or(0.0, |(_, score)| f64::from(*score));
     let documents = documents(search, outcome);
     let similarities: Vec<(Id, f64)> =
         documents.iter().filter_map(|document| Some((document.id.clone(), document.similarity?))).collect();
@@ -138,7 +135,7 @@ fn curves(search: &Search<'_>, outcome: &Outcome, judged: Judged, k1_grid: &[f64
     }
     Curves {
         query: judged.query,
-        exactness: outcome.rarity * keyword,
+        exactness: weighting::exactness(outcome.rarity, outcome.answer.probability("keyword")),
         measure: present.first().copied().unwrap_or(0.0),
         curve,
     }

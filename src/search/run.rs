@@ -208,7 +208,16 @@ impl<'c> Search<'c> {
         let index = IndexLeg::of(&self.target, options, &read);
         let terms = match &index {
             Ok(index) => Some(index.terms(self.connection, &self.target, &read)),
-            Err(_) => Terms::of(self.connection, &self.target, &read, options),
+            Err(_) => {
+                let by_meaning = embedding.is_some() && options.strategy != Strategy::KeywordOnly;
+                Terms::of(
+                    self.connection,
+                    &self.target,
+                    &read,
+                    options,
+                    by_meaning.then(|| answer.probability("keyword")),
+                )
+            }
         };
         let (index, index_unfit) = index.map_or_else(|why| (None, why), |index| (Some(index), None));
         times.terms = began.elapsed();

@@ -68,6 +68,8 @@ pub struct Terms {
     /// Scores documents by the words, once one has to be; and by what.
     pub(super) scorer: OnceCell<Option<Scorer>>,
     pub(super) parameters: Parameters,
+    /// How much the query is one for an exact term, where meaning ranks as well and nobody has set k1; else 0.
+    pub(super) exactness: f64,
     /// What no document's score exceeds, phrases included.
     pub bound: f64,
     /// What documents can score by which of the words and phrases they have; phrases come behind the words. Nothing where
@@ -95,8 +97,15 @@ impl Matches {
 }
 
 impl Terms {
-    /// Those of a query; none when the configurations leave nothing of it.
-    pub fn of(connection: &Connection, target: &Target, query: &str, options: &Options) -> Option<Self> {
+    /// Those of a query; none when the configurations leave nothing of it. Where meaning ranks as well, `keyword` is how probably
+    /// the query is one of keywords.
+    pub fn of(
+        connection: &Connection,
+        target: &Target,
+        query: &str,
+        options: &Options,
+        keyword: Option<f64>,
+    ) -> Option<Self> {
         let configs = [target.query_config, target.config].into_iter();
         let found = configs.map(|config| words(config, query)).find(|words| !words.is_empty())?;
         let hidden = catalog::hides_rows(target.relation);
@@ -127,7 +136,9 @@ impl Terms {
             .collect();
         // The bounds of both are checked where they are set.
         let parameters = Parameters::new(options.k1.unwrap_or(target.k1), options.b.unwrap_or(target.b))?;
-        let scorer = scorer(&words, collection, parameters)?;
+        let keyword = keyword.filter(|_| options.k1.is_none()).unwrap_or(0.0);
+        let exactness = weighting::exactness(rarity(&words), keyword);
+        let scorer = scorer(&words, collection, parameters.beside_meaning(exactness))?;
         // What stands in quotation marks is one more thing to look for, and counts as the rare thing that it is.
         let queries: Vec<Datum> =
             phrase::quoted(query).filter_map(|phrase| phrase_query(target.config, phrase)).collect();
@@ -149,6 +160,7 @@ impl Terms {
             phrases,
             scorer: Some(scorer).into(),
             parameters,
+            exactness,
             max_score,
             hidden,
             wanted,
@@ -165,14 +177,19 @@ impl Terms {
         self.scorer.get_or_init(|| self.scorer_with(self.parameters)).as_ref()
     }
 
-    /// Scores by the words with other parameters.
+    /// Scores by the words with other parameters of the target.
     pub fn scorer_with(&self, parameters: Parameters) -> Option<Scorer> {
-        scorer(&self.words, self.collection, parameters)
+        scorer(&self.words, self.collection, parameters.beside_meaning(self.exactness))
+    }
+
+    /// The parameters of BM25 by which the query ranks.
+    pub fn parameters(&self) -> Parameters {
+        self.parameters.beside_meaning(self.exactness)
     }
 
     /// How rare the rarest word is, from 0 to 1.
     pub fn rarity(&self) -> f64 {
-        weighting::rarity(self.words.iter().map(|word| word.documents))
+        rarity(&self.words)
     }
 
     /// The rows that can score above a floor.
@@ -248,6 +265,10 @@ fn max_score(target: &Target, words: &[Word], phrases: &[Phrase], scorer: &Score
         }
         _ => MaxScore::new(any, collection.documents),
     }
+}
+
+fn rarity(words: &[Word]) -> f64 {
+    weighting::rarity(words.iter().map(|word| word.documents))
 }
 
 fn scorer(words: &[Word], collection: Collection, parameters: Parameters) -> Option<Scorer> {

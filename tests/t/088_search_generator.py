@@ -179,7 +179,9 @@ class Search:
         phrases = ", ".join(f"phraseto_tsquery('{table.config}', {literal(phrase)})" for phrase in self.phrases)
         strategy = "keyword_only" if self.strategy == "auto" and self.embedding is None else self.strategy
         weight = {"keyword_only": 0.0, "vector_only": 1.0}.get(self.strategy, self.weight)
-        norm = f"{self.k1} * (1 - {self.b} + {self.b} * coalesce(length / nullif(average, 0), 1))"
+        # Beside meaning, words of a query for an exact term count once in a document, unless the search asks for a k1.
+        repetition = "1" if strategy == "keyword_only" or self.embedding is None or self.k1 != table.k1 else "repetition"
+        norm = f"{self.k1} * {repetition} * (1 - {self.b} + {self.b} * coalesce(length / nullif(average, 0), 1))"
         # What a row of a leg brings, on the scale of each method.
         parts = {
             "auto": (
@@ -220,15 +222,17 @@ class Search:
         factor = "1 + 0.5 * least(1, greatest(0, coalesce(d.size, 0) / 4.0::float8))" if self.boost else "1"
         return f"""
             WITH q AS (SELECT lexeme, cardinality(positions) AS times FROM unnest({words})),
-            term AS (SELECT q.lexeme, q.times * ln(1 + (t.documents - c.n + 0.5) / (c.n + 0.5)) AS weight
+            term AS (SELECT q.lexeme, c.n, q.times * ln(1 + (t.documents - c.n + 0.5) / (c.n + 0.5)) AS weight
                      FROM q, plain_total AS t, LATERAL (SELECT count(*) AS n FROM plain_lexeme AS l WHERE l.lexeme = q.lexeme) AS c),
+            exact AS (SELECT 1 - keyword * coalesce(power(least(1, 4 / (SELECT nullif(min(n), 0) FROM term WHERE n > 0)::float8), 1.5), 0) AS repetition
+                      FROM (SELECT c.scores[l.ordinality] AS keyword FROM classify_query({literal(self.query)}) AS c, harca.labels() AS l WHERE l.label = 'keyword') AS c),
             phrase AS (SELECT p.phrase, ln(1 + (t.documents - c.n + 0.5) / (c.n + 0.5)) AS weight
                        FROM unnest(ARRAY[{phrases}]::tsquery[]) AS p (phrase), plain_total AS t,
                             LATERAL (SELECT count(*) AS n FROM plain_document AS d WHERE d.tsv @@ p.phrase) AS c
                        WHERE numnode(p.phrase) > 0 AND EXISTS (SELECT FROM q)),
             length AS (SELECT id, sum(times) AS length FROM plain_lexeme GROUP BY id),
             word AS (SELECT l.id, sum(term.weight * l.times / (l.times + {norm})) AS score
-                     FROM plain_lexeme AS l JOIN term USING (lexeme) JOIN length USING (id), plain_total AS t GROUP BY l.id),
+                     FROM plain_lexeme AS l JOIN term USING (lexeme) JOIN length USING (id), plain_total AS t, exact GROUP BY l.id),
             x AS MATERIALIZED (
                 SELECT d.id, {similarity} AS similarity, {factor} AS factor,
                        -- Sums that are equal but for the order of their terms are.

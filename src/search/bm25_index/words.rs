@@ -108,6 +108,7 @@ pub fn terms(connection: &Connection, chosen: &Chosen, target: &Target, reading:
         bound: scale * by_words + phrases.iter().map(|phrase| phrase.weight).sum::<f64>(),
         scorer: OnceCell::new(),
         parameters,
+        exactness: 0.0,
         words,
         collection,
         phrases,

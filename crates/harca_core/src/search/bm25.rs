@@ -50,6 +50,14 @@ impl Parameters {
     pub fn new(k1: f64, b: f64) -> Option<Self> {
         ((0.0..=Self::MAX_K1).contains(&k1) && (0.0..=1.0).contains(&b)).then_some(Self { k1, b })
     }
+
+    /// Those for a query that is so much, from 0 to 1, one for an [exact term](super::weighting::exactness), where meaning
+    /// ranks as well. Which of the few documents with the term is the right one, meaning tells better than how often each has it
+    /// and how long each is: there a term counts once.
+    #[must_use]
+    pub fn beside_meaning(self, exactness: f64) -> Self {
+        Self { k1: self.k1 * (1.0 - exactness.clamp(0.0, 1.0)), ..self }
+    }
 }
 
 /// What is known of the documents of a table.

@@ -16,7 +16,7 @@ const FOLDS: usize = 5;
 const EXACT_BELOW: usize = 9;
 /// What a step away from the present parameters of BM25 costs, in queries that turn from 0 to 1; its square counts.
 /// Chosen, as are the next, by halves of nine collections with three embedding models (docs/SEARCH_QUALITY.md).
-const PARAMETER_PRICE: f64 = 0.04;
+const PARAMETER_PRICE: f64 = 0.03;
 /// What a step away from the present weight costs.
 const WEIGHT_PRICE: f64 = 0.03;
 /// What a step of the weight of exact terms away from where it is expected costs.

@@ -17,6 +17,13 @@ pub fn rarity(documents: impl IntoIterator<Item = u64>) -> f64 {
     rarest.map_or(0.0, |documents| (HANDFUL / documents as f64).min(1.0).powf(FALL))
 }
 
+/// How much a query is one for an exact term, from 0 to 1: as far as its rarest word is [rare](rarity) and it is probably one of
+/// keywords.
+#[must_use]
+pub fn exactness(rarity: f64, keyword: f64) -> f64 {
+    (rarity * keyword).clamp(0.0, 1.0)
+}
+
 /// A probability as far from 0 or 1 as that is taken for it.
 const NEXT_TO_CERTAIN: f64 = 0.05;
 
@@ -61,6 +68,14 @@ mod tests {
         assert_eq!(rarity([0, 16, 100]), 0.125);
         assert_eq!(rarity([0]), 0.0);
         assert_eq!(rarity([]), 0.0);
+    }
+
+    #[test]
+    fn a_query_for_an_exact_term_has_a_rare_word_and_no_grammar() {
+        assert_eq!(exactness(1.0, 1.0), 1.0);
+        assert_eq!(exactness(0.125, 0.5), 0.0625);
+        assert_eq!(exactness(0.0, 1.0), 0.0);
+        assert_eq!(exactness(1.0, 0.0), 0.0);
     }
 
     #[test]
