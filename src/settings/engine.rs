@@ -97,7 +97,7 @@ pub(super) fn define() {
     );
     GucRegistry::define_int_guc(
         c"pg_harca.engine_wait",
-        c"How long a request waits in the engine for others to run with.",
+        c"How long after a run the next one waits for those that asked together with it.",
         c"Only while the engine is busy: an idle one runs what comes at once.",
         &ENGINE_WAIT,
         0,
@@ -177,7 +177,7 @@ pub fn engine_threads() -> u32 {
     u32::try_from(ENGINE_THREADS.get()).unwrap_or(0)
 }
 
-/// Microseconds that a request waits for company.
+/// Microseconds after a run in which the next one waits for company.
 pub fn engine_wait() -> u32 {
     1000 * u32::try_from(ENGINE_WAIT.get()).unwrap_or(0)
 }

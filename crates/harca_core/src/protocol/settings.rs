@@ -51,7 +51,7 @@ pub struct EngineSettings {
     pub memory: u64,
     /// Threads of a run; 0 for as many as there are processors.
     pub threads: u32,
-    /// Microseconds that a request waits for others to run with, while the engine is busy.
+    /// Microseconds after a run in which the next one waits for those that asked together with it.
     pub wait: u32,
     /// Whether single requests or all of them together are to be fast.
     pub strategy: Strategy,

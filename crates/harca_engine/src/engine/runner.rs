@@ -13,7 +13,7 @@ use super::{Engine, State, Text, guarded};
 use crate::model::{Reading, Values};
 use crate::process::at_work::Place;
 use crate::schedule::lane::Item;
-use crate::schedule::scheduler::{Batch, Turn};
+use crate::schedule::scheduler::{Batch, Ended, Turn};
 
 /// Runs batches as they come, for ever.
 pub fn run(engine: &Arc<Engine>) {
@@ -54,7 +54,7 @@ impl Engine {
         self.at_work.end(Place::Run);
         let ended = self.now();
         let mut state = self.state();
-        state.scheduler.finished(model, priority, tokens, micros, ended);
+        state.scheduler.finished(Ended { model, priority, rows: batch.items.len(), tokens, micros }, ended);
         if let Some(entry) = state.models.get_mut(&model) {
             entry.used_at = ended;
             let read: u64 = batch.items.iter().map(|item| u64::from(item.length)).sum();

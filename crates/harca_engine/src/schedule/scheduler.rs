@@ -4,8 +4,10 @@
 //! and one run of them in any case when the oldest has waited for [`PATIENCE`] runs of its own kind: so a flood of either
 //! holds up the other for one run at most, and neither stands still.
 //!
-//! A run begins at once when the engine was idle as its oldest text came. Otherwise the text has waited for the run before,
-//! and may wait a little longer, `wait` in all, for others to go with it, unless there is enough for a run already.
+//! Sessions that are answered together ask again one after the other. Were the first of them to run at once, it would run alone
+//! and the others after it, for ever. So for `wait` after a run, the next one of its model and priority waits for company: until
+//! as many texts are there as had a part in that run or were waiting at its end, or enough for a run. A session that is alone
+//! waits for nobody, nor does anybody in an engine that was idle for longer.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -30,7 +32,7 @@ pub const MAX_ROWS: usize = 256;
 pub struct Settings {
     /// Texts that may wait.
     pub bound: usize,
-    /// Microseconds that a text waits for company while the engine is busy.
+    /// Microseconds after a run in which the next one waits for company.
     pub wait: u64,
     /// How long runs are to take.
     pub strategy: Strategy,
@@ -58,6 +60,21 @@ impl<K, W> Batch<K, W> {
     }
 }
 
+/// A run that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<K> {
+    /// Whose.
+    pub model: K,
+    /// Of what kind.
+    pub priority: Priority,
+    /// Texts that had a part in it.
+    pub rows: usize,
+    /// Their tokens, padding included.
+    pub tokens: u32,
+    /// Microseconds that it took.
+    pub micros: u64,
+}
+
 /// What is to be done now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn<K, W> {
@@ -74,11 +91,22 @@ struct Queue<W> {
     pace: Pace,
     /// Microseconds of a bulk run of late.
     bulk_run: u64,
+    /// What the last run of each priority has left.
+    left: [Left; Priority::ALL.len()],
+}
+
+/// What is known at the end of a run of those who may ask again.
+#[derive(Clone, Copy, Default)]
+struct Left {
+    /// When that was.
+    at: u64,
+    /// Texts that had a part in it, and those that were waiting.
+    texts: usize,
 }
 
 impl<W> Default for Queue<W> {
     fn default() -> Self {
-        Self { lane: Lane::default(), pace: Pace::default(), bulk_run: 0 }
+        Self { lane: Lane::default(), pace: Pace::default(), bulk_run: 0, left: Default::default() }
     }
 }
 
@@ -87,8 +115,6 @@ pub struct Scheduler<K, W> {
     settings: Settings,
     queues: HashMap<K, Queue<W>>,
     queued: usize,
-    /// When the last run ended.
-    idle_since: u64,
     last: Priority,
 }
 
@@ -96,7 +122,7 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
     /// One in which nothing waits.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, queues: HashMap::new(), queued: 0, idle_since: 0, last: Priority::Bulk }
+        Self { settings, queues: HashMap::new(), queued: 0, last: Priority::Bulk }
     }
 
     /// Follows other settings; what waits already may be more than the new bound.
@@ -156,13 +182,13 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
             self.last == Priority::Interactive && now.saturating_sub(arrived) >= LEAST_PATIENCE.max(PATIENCE * run)
         });
         let chosen = starving.or_else(|| self.oldest(Priority::Interactive)).or_else(|| self.oldest(Priority::Bulk));
-        let Some((priority, model, arrived)) = chosen else { return Turn::Idle };
-        let (wait, idle_since) = (self.settings.wait, self.idle_since);
+        let Some((priority, model, _)) = chosen else { return Turn::Idle };
+        let wait = self.settings.wait;
         let Some(budget) = self.queues.get(&model).map(|queue| self.budget(queue)) else { return Turn::Idle };
         let Some(queue) = self.queues.get_mut(&model) else { return Turn::Idle };
-        let busy = arrived < idle_since;
-        if busy && !queue.lane.fills(priority, budget) && now < arrived + wait {
-            return Turn::Wait(arrived + wait);
+        let Left { at, texts } = queue.left[priority as usize];
+        if now < at + wait && queue.lane.len(priority) < texts && !queue.lane.fills(priority, budget) {
+            return Turn::Wait(at + wait);
         }
         let items = queue.lane.take(priority, budget);
         self.queued -= items.len();
@@ -171,10 +197,11 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
     }
 
     /// Takes note of a run that has ended at `now`.
-    pub fn finished(&mut self, model: K, priority: Priority, tokens: u32, micros: u64, now: u64) {
-        self.idle_since = now;
+    pub fn finished(&mut self, run: Ended<K>, now: u64) {
+        let Ended { model, priority, rows, tokens, micros } = run;
         if let Some(queue) = self.queues.get_mut(&model) {
             queue.pace.record(tokens, micros);
+            queue.left[priority as usize] = Left { at: now, texts: rows + queue.lane.len(priority) };
             if priority == Priority::Bulk {
                 queue.bulk_run = micros;
             }
@@ -222,6 +249,10 @@ mod tests {
         Scheduler::new(SETTINGS)
     }
 
+    fn ended(priority: Priority, rows: usize, tokens: u32, micros: u64) -> Ended<char> {
+        Ended { model: if priority == Interactive { 'a' } else { 'b' }, priority, rows, tokens, micros }
+    }
+
     fn ran(turn: Turn<char, u64>) -> (char, Priority, usize) {
         match turn {
             Turn::Run(batch) => (batch.model, batch.priority, batch.items.len()),
@@ -239,18 +270,42 @@ mod tests {
     }
 
     #[test]
-    fn what_came_during_a_run_waits_for_company() {
+    fn those_who_asked_together_are_waited_for() {
         let mut scheduler = scheduler();
-        scheduler.finished('a', Interactive, 5, 100, 1000);
+        scheduler.submit('a', Interactive, items(0, &[5, 5])).unwrap();
+        assert_eq!(ran(scheduler.next(0)).2, 2);
         scheduler.submit('a', Interactive, items(900, &[5])).unwrap();
-        assert_eq!(scheduler.next(1000), Turn::Wait(1400));
+        scheduler.finished(ended(Interactive, 2, 10, 1000), 1000);
+        assert_eq!(scheduler.next(1000), Turn::Wait(1500));
         scheduler.submit('a', Interactive, items(1200, &[6])).unwrap();
-        assert_eq!(scheduler.next(1200), Turn::Wait(1400));
-        assert_eq!(ran(scheduler.next(1400)), ('a', Interactive, 2));
+        assert_eq!(scheduler.next(1200), Turn::Wait(1500));
+        scheduler.submit('a', Interactive, items(1300, &[6])).unwrap();
+        assert_eq!(ran(scheduler.next(1300)), ('a', Interactive, 3));
+        // One of them does not come again.
+        scheduler.finished(ended(Interactive, 3, 18, 1000), 2300);
+        scheduler.submit('a', Interactive, items(2400, &[5, 5])).unwrap();
+        assert_eq!(scheduler.next(2400), Turn::Wait(2800));
+        assert_eq!(ran(scheduler.next(2800)).2, 2);
+        scheduler.finished(ended(Interactive, 2, 10, 1000), 3800);
+        scheduler.submit('a', Interactive, items(3900, &[5, 5])).unwrap();
+        assert_eq!(ran(scheduler.next(3900)).2, 2);
         // Enough for a run: no more is waited for.
-        scheduler.finished('a', Interactive, 5, 100, 2000);
-        scheduler.submit('a', Interactive, items(1950, &[512; 3])).unwrap();
-        assert!(matches!(scheduler.next(2000), Turn::Run(_)));
+        scheduler.finished(ended(Interactive, 200, 400, 1000), 5000);
+        scheduler.submit('a', Interactive, items(5000, &[512; 3])).unwrap();
+        assert!(matches!(scheduler.next(5000), Turn::Run(_)));
+    }
+
+    #[test]
+    fn who_is_alone_or_late_waits_for_nobody() {
+        let mut scheduler = scheduler();
+        scheduler.submit('a', Interactive, items(0, &[5])).unwrap();
+        assert_eq!(ran(scheduler.next(0)).2, 1);
+        scheduler.finished(ended(Interactive, 1, 5, 1000), 1000);
+        scheduler.submit('a', Interactive, items(1100, &[5])).unwrap();
+        assert_eq!(ran(scheduler.next(1100)).2, 1);
+        scheduler.finished(ended(Interactive, 4, 20, 1000), 2100);
+        scheduler.submit('a', Interactive, items(2600, &[5])).unwrap();
+        assert_eq!(ran(scheduler.next(2600)).2, 1);
     }
 
     #[test]
@@ -273,7 +328,7 @@ mod tests {
     #[test]
     fn slow_bulk_runs_come_seldom() {
         let mut scheduler = scheduler();
-        scheduler.finished('b', Bulk, 100, 50_000, 0);
+        scheduler.finished(ended(Bulk, 1, 100, 50_000), 0);
         scheduler.submit('b', Bulk, items(0, &[5])).unwrap();
         scheduler.queues.get_mut(&'b').unwrap().bulk_run = 50_000;
         scheduler.last = Interactive;
@@ -313,7 +368,7 @@ mod tests {
         let Turn::Run(batch) = scheduler.next(0) else { panic!() };
         assert_eq!(batch.padded(), 4);
         for tokens in [200, 1000, 600] {
-            scheduler.finished('a', Bulk, tokens, 100 * u64::from(tokens), 1);
+            scheduler.finished(ended(Interactive, 4, tokens, 100 * u64::from(tokens)), 1);
         }
         assert_eq!(scheduler.tokens('a'), 600);
         scheduler.set(Settings { pressed: true, ..SETTINGS });
