@@ -2,7 +2,8 @@
 //!
 //! Interactive texts come first, the oldest of all models before the others. Bulk texts run when nothing interactive waits,
 //! and one run of them in any case when the oldest has waited for [`PATIENCE`] runs of its own kind: so a flood of either
-//! holds up the other for one run at most, and neither stands still.
+//! holds up the other for one run at most, and neither stands still. While interactive texts have come [`LATELY`], bulk runs are
+//! as short as those of the strategy `latency`.
 //!
 //! Sessions that are answered together ask again one after the other. Were the first of them to run at once, it would run alone
 //! and the others after it, for ever. So for `wait` after a run, the next one of its model and priority waits for company: until
@@ -23,6 +24,9 @@ pub const PATIENCE: u64 = 8;
 
 /// The least time that it waits then, in microseconds.
 pub const LEAST_PATIENCE: u64 = 100_000;
+
+/// Microseconds for which an interactive text is taken for a sign that others will come.
+pub const LATELY: u64 = 1_000_000;
 
 /// Most texts of a run.
 pub const MAX_ROWS: usize = 256;
@@ -116,13 +120,15 @@ pub struct Scheduler<K, W> {
     queues: HashMap<K, Queue<W>>,
     queued: usize,
     last: Priority,
+    /// When an interactive text came last.
+    interactive_at: Option<u64>,
 }
 
 impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
     /// One in which nothing waits.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, queues: HashMap::new(), queued: 0, last: Priority::Bulk }
+        Self { settings, queues: HashMap::new(), queued: 0, last: Priority::Bulk, interactive_at: None }
     }
 
     /// Follows other settings; what waits already may be more than the new bound.
@@ -157,7 +163,7 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
     /// Padded tokens that the next run of a model may have.
     #[must_use]
     pub fn tokens(&self, model: K) -> u32 {
-        self.queues.get(&model).map_or(0, |queue| self.budget(queue).tokens)
+        self.queues.get(&model).map_or(0, |queue| self.budget(queue, self.settings.strategy).tokens)
     }
 
     /// Lets texts wait for their model, all of them or, where they are too many, none.
@@ -170,6 +176,9 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
             return Err(items);
         }
         self.queued += items.len();
+        if priority == Priority::Interactive {
+            self.interactive_at = self.interactive_at.max(items.iter().map(|item| item.arrived).max());
+        }
         let queue = self.queues.entry(model).or_default();
         items.into_iter().for_each(|item| queue.lane.push(priority, item));
         Ok(())
@@ -184,7 +193,11 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
         let chosen = starving.or_else(|| self.oldest(Priority::Interactive)).or_else(|| self.oldest(Priority::Bulk));
         let Some((priority, model, _)) = chosen else { return Turn::Idle };
         let wait = self.settings.wait;
-        let Some(budget) = self.queues.get(&model).map(|queue| self.budget(queue)) else { return Turn::Idle };
+        let strategy = match (priority, self.interactive_at) {
+            (Priority::Bulk, Some(at)) if now < at + LATELY => Strategy::Latency,
+            _ => self.settings.strategy,
+        };
+        let Some(budget) = self.queues.get(&model).map(|queue| self.budget(queue, strategy)) else { return Turn::Idle };
         let Some(queue) = self.queues.get_mut(&model) else { return Turn::Idle };
         let Left { at, texts } = queue.left[priority as usize];
         if now < at + wait && queue.lane.len(priority) < texts && !queue.lane.fills(priority, budget) {
@@ -227,8 +240,8 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
         waiting.min().map(|(arrived, model)| (priority, model, arrived))
     }
 
-    fn budget(&self, queue: &Queue<W>) -> Budget {
-        let target = self.settings.strategy.run_micros() / if self.settings.pressed { 2 } else { 1 };
+    fn budget(&self, queue: &Queue<W>, strategy: Strategy) -> Budget {
+        let target = strategy.run_micros() / if self.settings.pressed { 2 } else { 1 };
         Budget { tokens: queue.pace.tokens(target), rows: MAX_ROWS }
     }
 }
@@ -336,6 +349,19 @@ mod tests {
         assert_eq!(ran(scheduler.next(PATIENCE * 50_000 - 1)).1, Interactive);
         scheduler.submit('a', Interactive, items(0, &[5])).unwrap();
         assert_eq!(ran(scheduler.next(PATIENCE * 50_000)).1, Bulk);
+    }
+
+    #[test]
+    fn bulk_runs_are_short_while_somebody_asks() {
+        let mut scheduler = scheduler();
+        scheduler.submit('b', Bulk, items(0, &[10; 90])).unwrap();
+        for tokens in [200, 1000, 600] {
+            scheduler.finished(ended(Bulk, 20, tokens, 100 * u64::from(tokens)), 1);
+        }
+        scheduler.submit('a', Interactive, items(2, &[5])).unwrap();
+        assert_eq!(ran(scheduler.next(2)).1, Interactive);
+        assert_eq!(ran(scheduler.next(3)), ('b', Bulk, 20));
+        assert_eq!(ran(scheduler.next(2 + LATELY)), ('b', Bulk, 60));
     }
 
     #[test]
