@@ -12,6 +12,7 @@ clients     pgbench, one client and two, the shared cache full and off
 zipf        hit ratios on a Zipf trace
 overhead    what the statistics cost
 engine      a transformer in the engine: beside a plain run, the same run in process, and PL/Python
+embedding   queries and tables that are embedded in the database, beside the run of the model alone
 search      hybrid_search over growing tables, beside SQL written by hand and pg_textsearch: warm, first calls, memory, clients
 
 It writes BENCHMARKS.md, benchmarks.json and plots/ into the folder, docs/ by default. The server is Debian's PostgreSQL 15,
@@ -31,7 +32,7 @@ from pathlib import Path
 
 from harness.places import BUILD, ROOT, fail
 
-from . import batch, clients, clock, engine, first_call, machine, miss, overhead, queries, rows, search, zipf
+from . import batch, clients, clock, embedding, engine, first_call, machine, miss, overhead, queries, rows, search, zipf
 from .loop import Loop
 from .plpython import PlPython
 from .report import Report
@@ -47,6 +48,7 @@ SUBJECTS = {
     "zipf": (zipf.measure, "hit ratios on a Zipf trace"),
     "overhead": (overhead.measure, "what the statistics cost"),
     "engine": (engine.measure, "a transformer in the engine"),
+    "embedding": (embedding.measure, "embedding inside the database"),
     "search": (search.measure, "hybrid_search over tables of 1,000 to 1,000,000 rows"),
 }
 DEBIAN15 = Path("/usr/lib/postgresql/15/bin/pg_config")
@@ -81,13 +83,21 @@ class Sizes:
     transformer_pairs: int = 1_000
     transformer_requests: int = 300
     transformer_rounds: int = 3
+    # Embedding: queries that the cache has, searches by text, rows of a table that is filled, and of one that is updated.
+    embedding_cached: int = 2_000
+    embedding_searches: int = 100
+    embedding_rows: int = 1_500
+    embedding_rounds: int = 2
+    embedding_updates: int = 1_000_000
+    embedding_update_rounds: int = 3
 
 
 QUICK = Sizes(
     rounds=2, rows=5_000, distinct=500, misses=200, batch=200, first_calls=3, backends=2, seconds=1, repeats=1,
     population=2_000, requests=10_000, entries=500, tables=(1_000, 2_000), small=1_000, embedded=1_000, searches=4,
     search_rounds=1, different=100, transformer="tiny", transformer_texts=200, transformer_pairs=20, transformer_requests=50,
-    transformer_rounds=1,
+    transformer_rounds=1, embedding_cached=100, embedding_searches=5, embedding_rows=100, embedding_rounds=1,
+    embedding_updates=2_000, embedding_update_rounds=1,
 )  # fmt: skip
 
 
