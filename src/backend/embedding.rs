@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use harca_core::cache::shared::Stored;
 use harca_core::error::{Error, Result};
-use harca_core::protocol::message::{MAX_VALUES, TextKind, Texts};
+use harca_core::protocol::message::{MAX_TEXT_BYTES, MAX_VALUES, TextKind, Texts};
 use harca_core::protocol::priority::Priority;
 use harca_core::text::key::{self, Key};
 
@@ -113,7 +113,9 @@ fn run(model: &EngineModel, kind: TextKind, priority: Priority, texts: &[&str]) 
             if bytes > MOST_BYTES {
                 break;
             }
+            // Of a model that reads very long texts, no more than goes into a request.
             let end = text.char_indices().nth(chars).map_or(text.len(), |(end, _)| end);
+            let end = text.floor_char_boundary(end.min(MAX_TEXT_BYTES));
             bytes += end;
             some.push(text[..end].to_owned());
         }

@@ -58,12 +58,8 @@ pub extern "C-unwind" fn pg_harca_database_worker(argument: Datum) {
     let calls = records::forget_database(database);
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(Oid::from(database)), None);
     records::call_worker(database, calls);
-    for load in [preloaded_models::load, load_embedders] {
-        if let Err(error) = attempt(load) {
-            log("models were not loaded in advance", &error);
-        }
-    }
     let mut worker = Worker::default();
+    worker.load_models();
     while let Some(pause) = worker.step() {
         if BackgroundWorker::sighup_received() {
             // SAFETY: the main loop of a worker may read the configuration anew.
@@ -74,6 +70,11 @@ pub extern "C-unwind" fn pg_harca_database_worker(argument: Datum) {
         }
         pg_sys::check_for_interrupts!();
     }
+}
+
+/// Since when an engine runs, by the supervisor's account; none while there is none.
+fn engine_since() -> Option<i64> {
+    records::state().filter(|engine| engine.state == "running").map(|engine| engine.since)
 }
 
 /// Has the models of search targets loaded.
@@ -119,6 +120,8 @@ struct Worker {
     not_before: Option<Instant>,
     /// When rows that were there before may be read again, by table.
     backfill_from: HashMap<String, Instant>,
+    /// Since when the engine runs that has the models.
+    engine_since: Option<i64>,
 }
 
 /// What was read of a table for one batch.
@@ -138,6 +141,10 @@ impl Worker {
         if let Some(pause) = self.not_before.and_then(|until| until.checked_duration_since(Instant::now())) {
             return Some(pause.min(LONG_REST));
         }
+        let since = engine_since();
+        if since.is_some() && since != self.engine_since {
+            self.load_models();
+        }
         let tables = match attempt(tables::read) {
             Ok(tables) if tables.is_empty() => return None,
             Ok(tables) => tables,
@@ -152,6 +159,16 @@ impl Worker {
             worked |= self.table(table);
         }
         Some(if worked { Duration::ZERO } else { REST })
+    }
+
+    /// Has the engine load the models that deployments and search targets name, before anybody asks for them.
+    fn load_models(&mut self) {
+        for load in [preloaded_models::load, load_embedders] {
+            if let Err(error) = attempt(load) {
+                log("models were not loaded in advance", &error);
+            }
+        }
+        self.engine_since = engine_since();
     }
 
     /// Does one batch of a table; whether there was any.
@@ -195,20 +212,26 @@ impl Worker {
         self.unanswered = 0;
         match attempt(|| batch.write(table, &vectors, began.elapsed())) {
             Ok(()) => {
-                if batch.keys.backfill
-                    && let Some(rate) = table.rows_per_second
-                {
-                    let pause = Duration::try_from_secs_f32(batch.keys.keys.len() as f32 / rate).unwrap_or(LONG_REST);
-                    self.backfill_from.insert(table.target.clone(), began + pause);
-                }
+                self.pace(table, batch, began);
                 true
             }
             Err(error) => self.one_by_one(table, batch, &error),
         }
     }
 
+    /// Keeps to the rate at which rows that were there before may be embedded.
+    fn pace(&mut self, table: &Table, batch: &Batch, began: Instant) {
+        if batch.keys.backfill
+            && let Some(rate) = table.rows_per_second
+        {
+            let pause = Duration::try_from_secs_f32(batch.keys.keys.len() as f32 / rate).unwrap_or(LONG_REST);
+            self.backfill_from.insert(table.target.clone(), began + pause);
+        }
+    }
+
     /// Does each row of a batch that has failed by itself, so that one row holds none of the others up.
     fn one_by_one(&mut self, table: &Table, batch: &Batch, error: &str) -> bool {
+        let all_began = Instant::now();
         for place in 0..batch.keys.keys.len() {
             pg_sys::check_for_interrupts!();
             let one = batch.only(place);
@@ -229,6 +252,7 @@ impl Worker {
                 return self.table_failed(table, &error);
             }
         }
+        self.pace(table, batch, all_began);
         log(&format!("rows of search target \"{}\" were embedded one by one", table.target), error);
         true
     }

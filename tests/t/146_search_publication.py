@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A publication of all tables forbids nothing, and a subscriber searches what the publisher has registered."""
+"""A publication of all tables forbids nothing, and a subscriber searches what the publisher has registered, by the vectors too that
+the publisher's worker has written."""
 
 import os
 import sys
@@ -7,6 +8,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import PgError, Server, done, is_, ok  # noqa: E402
+from harness.transformer import EXPECTED, embedding, registration, until  # noqa: E402
 
 DB = "harca_publication"
 SEARCH = "SELECT string_agg(id, ' ' ORDER BY score DESC, id) FROM hybrid_search('memory', 'harbour crane', '[1, 0]')"
@@ -89,6 +91,32 @@ except PgError as error:
     ended = error.sqlstate
 is_(ended, "42704", "and a session that has searched knows")
 session.close()
+
+WIDTH = len(EXPECTED[0]["vector"])
+VECTORS = "SELECT count(embedding) || ' ' || md5(string_agg(id || ' ' || embedding::text, ' ' ORDER BY id)) FROM note"
+IN_STEP = "(SELECT state = 'in step' FROM harca.embedding_progress WHERE target = 'note')"
+for each in (publisher, subscriber):
+    each.psql(
+        f"CREATE TABLE note (id integer PRIMARY KEY, content text, embedding vector({WIDTH}),"
+        " tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED)", DB
+    )  # fmt: skip
+publisher.psql(registration(embedding("tiny")), DB)
+publisher.psql("INSERT INTO note (id, content) SELECT i, 'note ' || i FROM generate_series(1, 50) AS i; CREATE PUBLICATION notes FOR TABLE note", DB)
+subscriber.psql(
+    f"CREATE SUBSCRIPTION notes CONNECTION 'host={publisher.socket} port={publisher.port} dbname={DB} user=postgres' PUBLICATION notes", DB
+)
+publisher.psql("SELECT harca.embed_table('note', 'tiny')", DB)
+ok(until(publisher, IN_STEP, DB), "the publisher embeds its rows")
+embedded = publisher.psql(VECTORS, DB)
+ok(embedded.startswith("50 "), "all of them")
+is_(arrives(VECTORS, embedded), embedded, "their vectors arrive")
+publisher.psql("UPDATE note SET content = 'another text' WHERE id <= 10; DELETE FROM note WHERE id = 50", DB)
+ok(until(publisher, IN_STEP + " AND (SELECT count(*) = 49 FROM note WHERE embedding IS NOT NULL)", DB), "changed rows are embedded anew")
+changed = publisher.psql(VECTORS, DB)
+ok(changed != embedded, "with other vectors")
+is_(arrives(VECTORS, changed), changed, "which arrive as well")
+is_(subscriber.psql("SELECT count(*) FROM harca.embedding_progress", DB), "0", "and the subscriber embeds nothing")
+subscriber.psql("DROP SUBSCRIPTION notes", DB)
 subscriber.psql("DROP SUBSCRIPTION searched", DB)
 publisher.stop()
 subscriber.stop()

@@ -149,6 +149,12 @@ server.restart()
 sql("INSERT INTO memory (id, content) VALUES (902, 'after a restart')")
 wait_for(f"{in_step('memory')} AND (SELECT embedding IS NOT NULL FROM memory WHERE id = 902)", "as they are after a restart of the server")
 wait_for("(SELECT coalesce('tiny 1' = ANY (e.models_loaded), false) FROM harca.engine_status() AS e)", "whose engine has the model of the target at once")
+former = sql("SELECT pid FROM harca.engine_status()")
+sql("SELECT harca.restart_engine()")
+wait_for(
+    f"(SELECT coalesce(e.pid <> {former} AND 'tiny 1' = ANY (e.models_loaded), false) FROM harca.engine_status() AS e)",
+    "and so has an engine that is started anew, before anybody asks",
+)
 
 # Ends.
 is_(sql("SELECT harca.stop_embedding('memory')"), "t", "it is stopped")
