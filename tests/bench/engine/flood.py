@@ -1,10 +1,9 @@
-"""Interactive requests while other sessions send bulk work."""
+"""Interactive requests while other sessions send bulk work: from processes of their own, so that none waits for the one that is timed."""
 
 import itertools
+import multiprocessing
 import statistics
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from ..clock import interleaved, late
@@ -17,23 +16,48 @@ ALONE, BULK, FLOODED = "requests alone", "bulk work alone", "requests under bulk
 
 
 class Sender:
-    """A session that sends one array of texts after the other."""
+    """A process with a session that sends one array of texts after the other; answered has the texts with their scores."""
 
-    def __init__(self, session, model, texts):
-        self._session, self._model = session, model
-        self._arrays = itertools.cycle([texts[at : at + TEXTS] for at in range(0, len(texts), TEXTS)])
+    def __init__(self, server, model, texts):
         self.answered = []
+        self._pipe, end = multiprocessing.Pipe()
+        self._process = multiprocessing.get_context("fork").Process(target=_serve, args=(end, self._pipe, server, model, texts), daemon=True)
+        self._process.start()
+        end.close()
 
-    def send(self):
-        """Sends one and waits for its answer."""
-        texts = next(self._arrays)
-        rows = self._session.query(many(texts, self._model))
-        self.answered += zip(texts, (scores(row[0]) for row in rows))
+    def __enter__(self):
+        return self
 
-    def send_until(self, stop):
-        """Sends them until it is to stop."""
-        while not stop.is_set():
-            self.send()
+    def __exit__(self, *_):
+        self._pipe.close()
+        self._process.join()
+
+    def begin(self):
+        """Has it send them, until end()."""
+        self._pipe.send(None)
+
+    def end(self):
+        """Waits until it has the answer to the last one; raises EOFError if it has failed."""
+        self._pipe.send(None)
+        self.answered += self._pipe.recv()
+
+
+def _serve(pipe, other_end, server, model, texts):
+    # Closed by all but the other process, its end is seen here.
+    other_end.close()
+    arrays = itertools.cycle([texts[at : at + TEXTS] for at in range(0, len(texts), TEXTS)])
+    with connect(server, engine_timeout=0) as session:
+        try:
+            while True:
+                pipe.recv()
+                answered = []
+                while not pipe.poll():
+                    some = next(arrays)
+                    answered += zip(some, (scores(row[0]) for row in session.query(many(some, model))))
+                pipe.recv()
+                pipe.send(answered)
+        except EOFError:
+            return
 
 
 def measure(bench, server, model):
@@ -43,11 +67,7 @@ def measure(bench, server, model):
     found, done = [], {BULK: [], FLOODED: []}
     with ExitStack() as opened:
         session = opened.enter_context(connect(server, engine_timeout=0))
-        senders = [
-            Sender(opened.enter_context(connect(server, engine_timeout=0)), model, bench.queries.take(5 * TEXTS))
-            for _ in range(SENDERS)
-        ]
-        pool = opened.enter_context(ThreadPoolExecutor(SENDERS))
+        senders = [opened.enter_context(Sender(server, model, bench.queries.take(5 * TEXTS))) for _ in range(SENDERS)]
 
         def alone():
             times = []
@@ -61,19 +81,16 @@ def measure(bench, server, model):
             """What the work gives while the senders are at it."""
 
             def run():
-                stop = threading.Event()
-                sending = [pool.submit(sender.send_until, stop) for sender in senders]
-                try:
-                    idle = before = _done(session, model)
-                    while before["runs"] == idle["runs"]:
-                        before = _done(session, model)
-                    started = time.perf_counter()
-                    given = work()
-                    seconds, after = time.perf_counter() - started, _done(session, model)
-                finally:
-                    stop.set()
-                for each in sending:
-                    each.result()
+                idle = before = _done(session, model)
+                for sender in senders:
+                    sender.begin()
+                while before["runs"] == idle["runs"]:
+                    before = _done(session, model)
+                started = time.perf_counter()
+                given = work()
+                seconds, after = time.perf_counter() - started, _done(session, model)
+                for sender in senders:
+                    sender.end()
                 done[way].append({what: after[what] - before[what] for what in after} | {"seconds": seconds})
                 return given
 
