@@ -29,18 +29,21 @@ cargo_env "$pg_config"
 
 say "extension for PostgreSQL $major and the engine: compiling (3 to 6 minutes the first time, less after)"
 log=$BUILD/stage/pg$major-$place.log
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml")
 mkdir -p "$BUILD/stage"
 rm -rf "$stage" "$stage.package"
 # The terminal keeps what cargo says while it compiles; the log has it for later.
 if ! (cd "$ROOT" && RUST_BACKTRACE=0 cargo pgrx package --no-default-features --features "pg$major" --pg-config "$pg_config" \
     --out-dir "$stage.package" 2>&1) | tee "$log" |
     { grep --line-buffered -E '^ +Compiling (pgrx|harca|pg_harca)|^(warning|error)' >&2 || true; } ||
-    [ "$(find "$stage.package" -name 'pg_harca--*.sql' 2>/dev/null | wc -l)" = 0 ]; then
+    [ -z "$(find "$stage.package" -name "pg_harca--$version.sql" 2>/dev/null)" ]; then
     tail -n 40 "$log" >&2
     die "the extension did not compile; the last lines of ${log#"$ROOT/"} are above."
 fi
 mkdir "$stage"
 find "$stage.package" -type f -exec mv {} "$stage/" \;
+# For dumps of former releases: CREATE EXTENSION … VERSION, the restore, and ALTER EXTENSION … UPDATE.
+cp "$ROOT"/sql/released/pg_harca--*.sql "$stage/"
 if ! (cd "$ROOT" && RUST_BACKTRACE=0 cargo build --release --package harca_engine 2>&1) | tee -a "$log" |
     { grep --line-buffered -E '^ +Compiling (tokenizers|harca_engine)|^(warning|error)' >&2 || true; } ||
     ! cp "${CARGO_TARGET_DIR:-$ROOT/target}/release/pg_harca_engine" "$stage/"; then

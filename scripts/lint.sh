@@ -14,6 +14,7 @@ for script in scripts/*.py scripts/layers/*.py scripts/server tests/run tests/ha
 done
 scripts/check_layers.sh
 scripts/check_links.py
+scripts/check_released.sh
 took
 
 say "clippy on the core and the engine (1 minute the first time)"

@@ -27,7 +27,8 @@ _TEXT = re.compile(
     r"|'(?:[^']|'')*'",
     re.S | re.I,
 )
-_UPGRADE = re.compile(r"pg_harca--[^/]*--[^/]*\.sql")
+# Upgrade scripts, and install scripts as they were released.
+_VERSIONED = re.compile(r"pg_harca--[^/]*\.sql")
 _ORDER = re.compile(r"\binstall_sql!\s*[({\[]\s*(?P<files>(?:\"[^\"]*\"[\s,;]*)+)[)}\]]")
 
 
@@ -74,13 +75,13 @@ class Script:
 
 
 class Scripts:
-    """All files that an installation runs; upgrade scripts are none of them."""
+    """All files that the install script is made of; scripts of releases and between them are none of these."""
 
     def __init__(self, root, folder):
         self.root = root
         self.folder = folder
         paths = sorted((Path(root) / folder).rglob("*.sql"))
-        self.all = [Script(root, folder, path) for path in paths if not _UPGRADE.fullmatch(path.name)]
+        self.all = [Script(root, folder, path) for path in paths if not _VERSIONED.fullmatch(path.name)]
         self.makers = {}
         for script in self.all:
             for name in script.defines:

@@ -23,8 +23,6 @@ CREATE TABLE harca.model (
     identity text NOT NULL,
     manifest json NOT NULL,
     graph bytea NOT NULL,
-    tokenizer bytea,
-    task text NOT NULL DEFAULT 'classification' CHECK (task IN ('classification', 'embedding', 'score')),
     name text NOT NULL,
     version text NOT NULL,
     sha256 text NOT NULL,
@@ -33,6 +31,8 @@ CREATE TABLE harca.model (
     metrics jsonb,
     registered_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     registered_by name NOT NULL DEFAULT SESSION_USER,
+    tokenizer bytea,
+    task text NOT NULL DEFAULT 'classification' CHECK (task IN ('classification', 'embedding', 'score')),
     UNIQUE (name, version),
     CHECK (model OPERATOR(pg_catalog.=) (name OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) version))
 );
@@ -45,8 +45,6 @@ COMMENT ON COLUMN harca.model.model IS 'Name and version, as the column model of
 COMMENT ON COLUMN harca.model.identity IS 'SHA-256 of the manifest, which holds that of the graph; answers are cached under it';
 COMMENT ON COLUMN harca.model.manifest IS 'The manifest as it was registered';
 COMMENT ON COLUMN harca.model.graph IS 'The graph, an ONNX or ORT file';
-COMMENT ON COLUMN harca.model.tokenizer IS 'The bytes of its tokenizer.json; null for a model that reads the features of the extension';
-COMMENT ON COLUMN harca.model.task IS 'What it is for: classification, embedding or score';
 COMMENT ON COLUMN harca.model.name IS 'Name of the model, from the manifest';
 COMMENT ON COLUMN harca.model.version IS 'Its version, from the manifest';
 COMMENT ON COLUMN harca.model.sha256 IS 'SHA-256 of the graph';
@@ -55,6 +53,8 @@ COMMENT ON COLUMN harca.model.executor IS 'What runs it when pg_harca.executor a
 COMMENT ON COLUMN harca.model.metrics IS 'Figures of the training run, from the manifest';
 COMMENT ON COLUMN harca.model.registered_at IS 'When it was registered';
 COMMENT ON COLUMN harca.model.registered_by IS 'By whom';
+COMMENT ON COLUMN harca.model.tokenizer IS 'The bytes of its tokenizer.json; null for a model that reads the features of the extension';
+COMMENT ON COLUMN harca.model.task IS 'What it is for: classification, embedding or score';
 
 -- Likewise the first seven columns of this one.
 CREATE TABLE harca.deployment (

@@ -4,9 +4,9 @@ CREATE TABLE harca.search_statistics (
     average_length double precision CHECK (average_length > 0),
     similarity_deviation double precision CHECK (similarity_deviation > 0),
     documents_read bigint NOT NULL CHECK (documents_read >= 0),
-    documents_cut bigint NOT NULL CHECK (documents_cut >= 0),
     changes bigint,
-    refreshed_at timestamptz NOT NULL
+    refreshed_at timestamptz NOT NULL,
+    documents_cut bigint NOT NULL CHECK (documents_cut >= 0)
 );
 COMMENT ON TABLE harca.search_statistics IS
 'What ranking and fusion know of the rows of a search target; written by harca.refresh_search_statistics. harca.stat_search_target says how old it has become';
@@ -15,9 +15,9 @@ COMMENT ON COLUMN harca.search_statistics.documents IS 'Rows with a tsvector; an
 COMMENT ON COLUMN harca.search_statistics.average_length IS 'Words of a document on average; null when there was no document';
 COMMENT ON COLUMN harca.search_statistics.similarity_deviation IS 'Standard deviation of the vector leg''s score between any two rows; null when there are too few';
 COMMENT ON COLUMN harca.search_statistics.documents_read IS 'Documents that were read for it';
-COMMENT ON COLUMN harca.search_statistics.documents_cut IS 'Documents of which words were left out, as a tsvector has no room for all; an estimate when not all were read';
 COMMENT ON COLUMN harca.search_statistics.changes IS 'Rows of the table that had ever been inserted, updated or deleted, as PostgreSQL''s statistics knew';
 COMMENT ON COLUMN harca.search_statistics.refreshed_at IS 'When it was';
+COMMENT ON COLUMN harca.search_statistics.documents_cut IS 'Documents of which words were left out, as a tsvector has no room for all; an estimate when not all were read';
 
 CREATE TABLE harca.search_term (
     target text REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -230,7 +230,7 @@ BEGIN
     SELECT sum(c.nentry), coalesce(max(c.ndoc) FILTER (WHERE c.word = '*cut'), 0) INTO words, documents_cut FROM counted AS c;
     INSERT INTO harca.search_statistics
     VALUES (target, round(documents_read / share), words::float8 / nullif(documents_read, 0), nullif(deviation, 0),
-            documents_read, round(documents_cut / share), activity.changes, clock_timestamp());
+            documents_read, activity.changes, clock_timestamp(), round(documents_cut / share));
     INSERT INTO harca.search_background SELECT target, background WHERE background IS NOT NULL;
     -- A column that was made anew has what the parser makes of the text now. One of other texts than that column's is not told.
     IF searched.parser_version < harca.parser_version() THEN

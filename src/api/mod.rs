@@ -10,6 +10,7 @@ mod engine;
 mod fusion;
 mod models;
 mod query_log;
+mod retired;
 mod search;
 mod searched_table;
 mod session;

@@ -34,9 +34,9 @@ mod model_column {
     pub const IDENTITY: usize = 1;
     pub const MANIFEST: usize = 2;
     pub const GRAPH: usize = 3;
-    pub const TOKENIZER: usize = 4;
-    pub const NAME: usize = 6;
-    pub const REGISTERED_AT: usize = 12;
+    pub const NAME: usize = 4;
+    pub const REGISTERED_AT: usize = 10;
+    pub const TOKENIZER: usize = 12;
 }
 
 /// The table whose invalidation says that models have changed; 0 until it was looked for, and where there is none.

@@ -103,6 +103,7 @@ CLEAN = {
     "sql/watch/cache.sql": "CREATE VIEW harca.stat_cache AS\nSELECT m.name FROM harca.model m;\n",
     "sql/grants.sql": "GRANT SELECT ON harca.stat_cache TO harca_admin;\n",
     "sql/pg_harca--0.1.0--0.2.0.sql": "ALTER TABLE harca.gone ADD COLUMN more text;\n",
+    "sql/released/pg_harca--0.1.0.sql": "CREATE TABLE harca.gone (name text);\n",
 }
 
 ROOM = "a room uses no other ones than the table of layers allows"
