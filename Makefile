@@ -8,12 +8,13 @@
 #                 tests the trainer
 # make install    PG_CONFIG=/path/to/pg_config [DESTDIR=…]: compile and install into that server
 # make uninstall  PG_CONFIG=…
+# make deb        a package for the PostgreSQL of Debian, by default 15; make image: one for CloudNativePG, for PostgreSQL 18
 # make clean      remove what was compiled; make distclean: and everything that was fetched
 #
 # Needed: Rust (rustup), Python 3.9 or later, a C compiler, make. Everything else goes under .build/.
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench eval train train-test install uninstall lint clean distclean
+.PHONY: build demo test bench eval train train-test install uninstall deb image lint clean distclean
 
 PG_CONFIG ?=
 DESTDIR ?=
@@ -64,8 +65,14 @@ install uninstall:
 	$(if $(PG_CONFIG),,$(error PG_CONFIG is missing: name the pg_config of the server, as in make $@ PG_CONFIG=/usr/lib/postgresql/16/bin/pg_config))
 	@scripts/$@.sh '$(PG_CONFIG)'
 
+deb:
+	@packaging/debian/build.sh $(if $(PG_CONFIG),'$(PG_CONFIG)')
+
+image:
+	@packaging/image.sh $(if $(PG_CONFIG),'$(PG_CONFIG)')
+
 clean:
-	rm -rf target .build/stage .build/stamps/stage-* .build/results
+	rm -rf target .build/stage .build/stamps/stage-* .build/results .build/packages
 
 distclean: clean
 	@for server in .build/cluster/*/; do [ ! -f "$$server/data/postmaster.pid" ] || { echo "a server still runs in $$server: stop it with scripts/server stop"; exit 1; }; done

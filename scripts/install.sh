@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the extension, its engine, its model and the ONNX Runtime library into the server that PG_CONFIG belongs to.
 # Usage: [DESTDIR=…] scripts/install.sh PG_CONFIG. Compiles first if needed; files that are the same stay untouched.
+# For a package, LIBDIR and EXTDIR name the folders of a server other than the one that it was compiled with.
 source "$(dirname "$0")/base.sh"
 
 [ $# = 1 ] || die "usage: scripts/install.sh PG_CONFIG"
@@ -9,8 +10,8 @@ major=$(server_version "$pg_config")
 stage=$("$ROOT/scripts/build.sh" "$pg_config")
 "$ROOT/scripts/setup_onnxruntime.sh"
 
-libdir=${DESTDIR:-}$("$pg_config" --pkglibdir)
-extdir=${DESTDIR:-}$("$pg_config" --sharedir)/extension
+libdir=${DESTDIR:-}${LIBDIR:-$("$pg_config" --pkglibdir)}
+extdir=${DESTDIR:-}${EXTDIR:-$("$pg_config" --sharedir)/extension}
 own=$libdir/pg_harca
 
 for folder in "$libdir" "$extdir"; do

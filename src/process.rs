@@ -2,9 +2,10 @@
 //! it is the postmaster loading libraries. It knows no other room.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::ptr::{null, null_mut};
 
 use pgrx::pg_sys;
 
@@ -14,11 +15,28 @@ pub fn preloading() -> bool {
     unsafe { pg_sys::process_shared_preload_libraries_in_progress }
 }
 
-/// The server's directory of loadable libraries.
+/// The directory that this library was loaded from: the server's, or one of its `dynamic_library_path`.
 pub fn library_directory() -> PathBuf {
-    // SAFETY: `pkglib_path` is a null-terminated string that the server sets before it loads any library.
-    let path = unsafe { CStr::from_ptr((&raw const pg_sys::pkglib_path).cast()) };
-    PathBuf::from(OsStr::from_bytes(path.to_bytes()))
+    /// As `dlfcn.h` has it.
+    #[repr(C)]
+    struct Place {
+        file: *const c_char,
+        base: *mut c_void,
+        symbol: *const c_char,
+        address: *mut c_void,
+    }
+    unsafe extern "C" {
+        fn dladdr(address: *const c_void, place: *mut Place) -> c_int;
+    }
+    let mut place = Place { file: null(), base: null_mut(), symbol: null(), address: null_mut() };
+    // SAFETY: asks of which file a function of this library is; the name stays as long as the library is loaded, for good.
+    // `pkglib_path` is a null-terminated string that the server sets before it loads any library.
+    let (file, server) = unsafe {
+        let known = dladdr(library_directory as *const c_void, &mut place) != 0 && !place.file.is_null();
+        (known.then(|| CStr::from_ptr(place.file)), CStr::from_ptr((&raw const pg_sys::pkglib_path).cast()))
+    };
+    let path = |name: &CStr| PathBuf::from(OsStr::from_bytes(name.to_bytes()));
+    file.and_then(|file| path(file).parent().map(PathBuf::from)).unwrap_or_else(|| path(server))
 }
 
 /// File name of the ONNX Runtime library that `make install` puts into the extension's folder. The version is pinned

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Makes the Debian package for PostgreSQL 15 and tests it in a fresh Debian 12: lintian, installation, searches, a reinstallation,
+# the upgrade of a database, and what a purge leaves.
+# Usage, as root on Debian 12 with lintian and debootstrap: packaging/check_deb.sh. It works in .build/debian, takes some minutes
+# the first time, and touches nothing else of the machine; the base system that is fetched is kept.
+source "$(dirname "$0")/../scripts/base.sh"
+
+major=15
+suite=bookworm
+name=postgresql-$major-pg-harca
+[ "$(id -u)" = 0 ] || die "only root can make a system of its own below .build/debian: run it with sudo."
+for program in debootstrap lintian; do
+    has "$program" || die "$program is missing: apt-get install debootstrap lintian."
+done
+pg_config=/usr/lib/postgresql/$major/bin/pg_config
+"$ROOT/scripts/setup_debian15.sh"
+package=$("$ROOT/packaging/debian/build.sh" "$pg_config")
+
+say "lintian"
+lintian --fail-on error,warning --info --tag-display-limit 0 "$package" >&2
+took
+
+debian=$BUILD/debian
+base=$debian/$suite.tar
+mkdir -p "$debian"
+if [ ! -f "$base" ]; then
+    say "Debian 12: fetching a base system, once (1 minute)"
+    # shellcheck disable=SC2016
+    mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' | awk -v c="$suite" '$1 == c { print $2; exit }')
+    [ -n "$mirror" ] || die "apt's sources name no mirror for $suite."
+    rm -rf "$debian/fresh"
+    debootstrap --variant=minbase "$suite" "$debian/fresh" "$mirror" >"$debian/debootstrap.log" 2>&1 || {
+        tail -n 5 "$debian/debootstrap.log" >&2
+        die "debootstrap failed; .build/debian/debootstrap.log has the rest."
+    }
+    tar -C "$debian/fresh" -cf "$base.new" .
+    mv "$base.new" "$base"
+    rm -rf "$debian/fresh"
+    took
+fi
+
+system=$debian/system.$$
+mounted=no
+finish() {
+    if [ -x "$system/usr/bin/pg_ctlcluster" ]; then
+        chroot "$system" pg_ctlcluster $major main stop -m immediate >/dev/null 2>&1 || true
+    fi
+    [ $mounted = no ] || umount "$system/proc" 2>/dev/null || true
+    rm -rf --one-file-system "$system"
+}
+trap finish EXIT
+mkdir "$system"
+tar -C "$system" -xf "$base"
+if mount -t proc proc "$system/proc" 2>/dev/null; then mounted=yes; fi
+# Packages start no service by themselves in it.
+printf '#!/bin/sh\nexit 101\n' >"$system/usr/sbin/policy-rc.d"
+chmod +x "$system/usr/sbin/policy-rc.d"
+cp /etc/resolv.conf "$system/etc/resolv.conf" 2>/dev/null || true
+
+# inside COMMAND…: in the system, quietly, but with the end of its output when it fails.
+log=$debian/check.log
+inside() {
+    chroot "$system" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@" >"$log" 2>&1 || {
+        tail -n 25 "$log" >&2
+        die "'$*' failed in the fresh Debian; its last lines are above."
+    }
+}
+# sql DATABASE: what is read, as the superuser; its output goes to the log.
+sql() { inside su postgres -c "psql -XqAt -v ON_ERROR_STOP=1 -d $1 -f /tmp/check.sql"; }
+# tell WHAT: that this part is well.
+tell() { note "$*: as it should be"; }
+
+say "a fresh Debian 12: PostgreSQL $major and pgvector"
+# Debian 12 has no package of pgvector; what scripts/setup_debian15.sh has made stands in for that of apt.postgresql.org.
+vector=$debian/vector
+rm -rf "$vector"
+mkdir -p "$vector/DEBIAN" "$vector/usr/lib/postgresql/$major/lib" "$vector/usr/share/postgresql/$major/extension"
+cp /usr/lib/postgresql/$major/lib/vector.so "$vector/usr/lib/postgresql/$major/lib/"
+cp /usr/share/postgresql/$major/extension/vector* "$vector/usr/share/postgresql/$major/extension/"
+printf 'Package: postgresql-%s-pgvector\nVersion: 0.8.0-0~check\nArchitecture: %s\nMaintainer: nobody <nobody@pg-harca.invalid>\nDepends: postgresql-%s\nDescription: pgvector for the check\n' \
+    $major "$(dpkg --print-architecture)" $major >"$vector/DEBIAN/control"
+dpkg-deb --root-owner-group --build "$vector" "$system/tmp/pgvector.deb" >/dev/null
+cp "$package" "$system/tmp/pg-harca.deb"
+chmod 644 "$system"/tmp/*.deb
+inside apt-get update -qq
+inside apt-get install -qq -y --no-install-recommends "postgresql-$major" /tmp/pgvector.deb
+inside pg_ctlcluster $major main start
+took
+
+# Everything but what belongs to a cluster, to apt and to dpkg themselves.
+files() {
+    (cd "$system" && find . -xdev \( -path ./proc -o -path ./tmp -o -path ./dev -o -path ./run -o -path ./var/lib/postgresql \
+        -o -path ./var/log -o -path ./var/cache -o -path ./var/lib/apt -o -path ./var/lib/dpkg \) -prune -o -print | LC_ALL=C sort)
+}
+files >"$debian/before.list"
+
+say "the package in it"
+inside apt-get install -qq -y --no-install-recommends /tmp/pg-harca.deb
+tell "apt-get install ./$(basename "$package")"
+cp -r "$ROOT/tests/data/tiny_bert" "$system/tmp/tiny_bert"
+chmod -R a+rX "$system/tmp/tiny_bert"
+cp "$ROOT/packaging/check.sql" "$system/tmp/check.sql"
+inside su postgres -c "createdb fresh"
+sql fresh
+tell "CREATE EXTENSION, classification, searches, the engine (packaging/check.sql)"
+inside su postgres -c "psql -Xqc \"ALTER SYSTEM SET shared_preload_libraries = 'pg_harca'\""
+inside pg_ctlcluster $major main restart
+sql fresh
+tell "the same with the library preloaded"
+inside su postgres -c "createdb former"
+printf "CREATE EXTENSION vector; CREATE EXTENSION pg_harca VERSION '0.1.0'; ALTER EXTENSION pg_harca UPDATE;\n" >"$system/tmp/former.sql"
+inside su postgres -c "psql -Xq -v ON_ERROR_STOP=1 -d former -f /tmp/former.sql"
+sql former
+tell "a database of 0.1.0 that is upgraded"
+inside apt-get install -qq -y --reinstall /tmp/pg-harca.deb
+inside pg_ctlcluster $major main restart
+sql fresh
+tell "the package is installed over itself, and the server started again"
+
+inside su postgres -c "dropdb fresh"
+inside su postgres -c "dropdb former"
+inside su postgres -c "psql -Xqc 'ALTER SYSTEM RESET shared_preload_libraries'"
+inside pg_ctlcluster $major main restart
+inside apt-get purge -qq -y "$name"
+files >"$debian/after.list"
+if ! diff "$debian/before.list" "$debian/after.list" >&2; then die "the purge has left what is listed above, or taken it away."; fi
+# Of dpkg's own lists too.
+[ -z "$(find "$system/var/lib/dpkg" -name "*pg-harca*" -print)" ] || die "dpkg still has files of the package."
+if chroot "$system" dpkg-query -W "$name" >/dev/null 2>&1; then die "dpkg still knows the package."; fi
+inside su postgres -c "psql -XqAtc 'SELECT 1'"
+tell "a purge leaves nothing, and the server runs on"
+took
+note "$(basename "$package"), $(($(stat -c %s "$package") / 1048576)) MB: checked"
