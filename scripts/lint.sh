@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting, clippy without warnings for the crates and the glue, syntax of the scripts, the layer checks, and the links.
+# Formatting, spelling, clippy without warnings for the crates and the glue, syntax of the scripts, the layer checks, and the links.
 source "$(dirname "$0")/base.sh"
 cd "$ROOT"
 
@@ -9,12 +9,17 @@ say "formatting, layers and links (seconds)"
 cargo fmt --all --check
 for script in scripts/*.sh packaging/*.sh packaging/debian/*.sh .ci/run; do bash -n "$script"; done
 if has shellcheck; then shellcheck -x -P scripts scripts/*.sh packaging/*.sh packaging/debian/*.sh .ci/run; fi
-for script in scripts/*.py scripts/layers/*.py packaging/*.py tests/upgrade_from_history scripts/server tests/run tests/harness/*.py tests/checks/*.py tests/t/*.py tests/bench/run tests/bench/*.py tests/bench/engine/*.py tests/bench/search/*.py tests/eval/run tests/eval/*.py $(git ls-files 'models/training/*.py'); do
+for script in scripts/*.py scripts/layers/*.py packaging/*.py tests/upgrade_from_history scripts/server tests/run tests/harness/*.py tests/checks/*.py tests/t/*.py tests/bench/run tests/bench/*.py tests/bench/*/*.py tests/eval/run tests/eval/*.py $(git ls-files 'models/training/*.py'); do
     [ ! -f "$script" ] || python3 -c 'import ast, sys; ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])' "$script"
 done
 scripts/check_layers.sh
 scripts/check_links.py
 scripts/check_released.sh
+took
+
+say "spelling (seconds)"
+scripts/setup_typos.sh
+"$BUILD/typos/typos" --format brief .
 took
 
 say "clippy on the core and the engine (1 minute the first time)"
