@@ -6,6 +6,7 @@ GRANT SELECT, INSERT, DELETE ON harca.search_statistics TO PUBLIC; -- a trigger 
 -- Lexemes are part of what a table holds: they are read through harca.common_term.
 GRANT SELECT (target), INSERT, DELETE ON harca.search_term TO PUBLIC;
 GRANT SELECT (target), INSERT, DELETE ON harca.search_background TO PUBLIC; -- so are embeddings; searches need no right
+GRANT SELECT, INSERT, UPDATE, DELETE ON harca.passage_table TO PUBLIC; -- triggers guard it
 GRANT SELECT ON harca.common_term, harca.stat_search_target TO PUBLIC;
 -- Queries are read through harca.feedback, by the owners of the tables.
 GRANT SELECT (target, recorded_at), INSERT, DELETE ON harca.search_feedback TO PUBLIC; -- a trigger guards it

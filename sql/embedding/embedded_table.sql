@@ -71,30 +71,47 @@ DECLARE
     key text;
 BEGIN
     -- Of the table that the trigger belongs to alone: anybody may put it on a table of his own, with a target of others.
-    SELECT t.name, t.id_columns, t.text_column, t.embedding_column INTO target
+    SELECT t.name, t.id_columns, t.text_column, t.embedding_column, p.target IS NOT NULL AS has_passages INTO target
     FROM harca.search_target t JOIN harca.embedded_table e ON e.target = t.name
+    LEFT JOIN harca.passage_table p ON p.target = t.name
     WHERE t.name = TG_ARGV[0] AND t.relation::oid IN (TG_RELID, pg_partition_root(TG_RELID)::oid)
       -- harca.embed_table has refused these, but types can be changed.
       AND harca.unsafe_key_column(TG_RELID, t.id_columns) IS NULL;
     IF NOT FOUND THEN
         RETURN NEW;
     END IF;
-    IF TG_LEVEL = 'STATEMENT' THEN
-        key := (SELECT string_agg(format('n.%I::text', c), ', ') FROM unnest(target.id_columns) AS c);
-        EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s) FROM new_rows n '
-                       'WHERE n.%I IS NOT NULL AND n.%I IS NULL', key, target.text_column, target.embedding_column)
+    key := (SELECT string_agg(format(CASE TG_LEVEL WHEN 'STATEMENT' THEN 'n.%I::text' ELSE '($2).%I::text' END, c), ', ')
+            FROM unnest(target.id_columns) AS c);
+    IF TG_OP = 'TRUNCATE' THEN
+        -- At the end of a backfill what belongs to no row goes.
+        UPDATE harca.embedded_table e SET is_backfilled = false, backfilled_to = NULL WHERE e.target = target.name;
+    ELSIF TG_OP = 'DELETE' AND TG_LEVEL = 'STATEMENT' THEN
+        EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s) FROM old_rows n', key)
             USING target.name;
+    ELSIF TG_OP = 'DELETE' THEN
+        EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s)', key)
+            USING target.name, OLD;
+    ELSIF TG_LEVEL = 'STATEMENT' THEN
+        EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s) FROM new_rows n '
+                       'WHERE n.%I IS NOT NULL AND ($2 OR n.%I IS NULL)', key, target.text_column, target.embedding_column)
+            USING target.name, target.has_passages;
     ELSE
-        key := (SELECT string_agg(format('($2).%I::text', c), ', ') FROM unnest(target.id_columns) AS c);
         EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s) '
-                       'WHERE $3 OR ($2).%I IS NOT NULL AND ($2).%I IS NULL', key, target.text_column, target.embedding_column)
-            USING target.name, NEW, TG_OP = 'UPDATE';
+                       'WHERE $3 OR ($2).%I IS NOT NULL AND ($4 OR ($2).%I IS NULL)', key, target.text_column, target.embedding_column)
+            USING target.name, NEW, TG_OP = 'UPDATE', target.has_passages;
+        IF TG_OP = 'UPDATE' AND target.has_passages THEN
+            -- Passages of the key that the row had.
+            EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, f.key FROM (SELECT jsonb_build_array(%s)) AS f (key) '
+                           'WHERE f.key <> jsonb_build_array(%s)',
+                           key, (SELECT string_agg(format('($3).%I::text', c), ', ') FROM unnest(target.id_columns) AS c))
+                USING target.name, OLD, NEW;
+        END IF;
     END IF;
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION harca.queue_embeddings() IS
-'Trigger of embedded tables: queues rows that have come without an embedding, and those whose text or key has changed';
+'Trigger of embedded tables: queues rows that have come without an embedding, and those whose text or key has changed; with passages also those that came with one, and that have gone';
 
 CREATE FUNCTION harca.embedding_trigger(target text, event text) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -103,7 +120,7 @@ BEGIN ATOMIC
     SELECT pg_catalog.format('zzz_harca_embed_%s_%s', event, pg_catalog.to_hex(pg_catalog.hashtextextended(target, 0)))::name;
 END;
 COMMENT ON FUNCTION harca.embedding_trigger(text, text) IS
-'The name of the trigger of an embedded table for an event, insert or update';
+'The name of the trigger of an embedded table for an event: insert, update, delete or truncate';
 
 CREATE FUNCTION harca.forget_embedded_table() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -115,7 +132,7 @@ BEGIN
     DELETE FROM harca.embedding_queue q WHERE q.target = OLD.target;
     FOR attached IN
         SELECT t.tgname, t.tgrelid::regclass AS relation FROM pg_trigger t
-        WHERE t.tgname IN (harca.embedding_trigger(OLD.target, 'insert'), harca.embedding_trigger(OLD.target, 'update'))
+        WHERE t.tgname = ANY (SELECT harca.embedding_trigger(OLD.target, e) FROM unnest('{insert,update,delete,truncate}'::text[]) AS e)
           AND t.tgfoid = 'harca.queue_embeddings'::regproc AND t.tgparentid = 0
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', attached.tgname, attached.relation);
@@ -145,7 +162,7 @@ CREATE FUNCTION harca.call_embedding_worker() RETURNS void
 COMMENT ON FUNCTION harca.call_embedding_worker() IS
 'Has the worker of this database started, unless it runs, when the transaction commits';
 
-CREATE FUNCTION harca.keep_embedded(target text, relation regclass, model text, rows_per_second real) RETURNS void
+CREATE FUNCTION harca.keep_embedded(target text, relation regclass, model text, rows_per_second real, chunking jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -155,6 +172,7 @@ DECLARE
     made record;
     kind "char";
     changed text;
+    has_passages boolean;
 BEGIN
     IF target IS NULL THEN
         RAISE EXCEPTION 'target must not be null'
@@ -202,6 +220,7 @@ BEGIN
                   DETAIL = 'Its type is not one of PostgreSQL''s own, nor a domain over one.',
                   HINT = 'Register the target with another key of the table.';
     END IF;
+    has_passages := harca.keep_passages(kept, chunking);
     DELETE FROM harca.embedded_table e WHERE e.target = target;
     INSERT INTO harca.embedded_table (target, rows_per_second) VALUES (target, rows_per_second);
     SELECT string_agg(format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', c.name), ' OR ') INTO changed
@@ -216,28 +235,38 @@ BEGIN
     EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %s %s EXECUTE FUNCTION harca.queue_embeddings(%L)',
                    harca.embedding_trigger(target, 'insert'), kept.relation::regclass,
                    CASE kind WHEN 'p' THEN 'FOR EACH ROW' ELSE 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT' END, target);
+    IF has_passages THEN
+        EXECUTE format('CREATE TRIGGER %I AFTER DELETE ON %s %s EXECUTE FUNCTION harca.queue_embeddings(%L)',
+                       harca.embedding_trigger(target, 'delete'), kept.relation::regclass,
+                       CASE kind WHEN 'p' THEN 'FOR EACH ROW' ELSE 'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT' END, target);
+        EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION harca.queue_embeddings(%L)',
+                       harca.embedding_trigger(target, 'truncate'), kept.relation::regclass, target);
+    END IF;
     PERFORM harca.call_embedding_worker();
 END
 $$;
-COMMENT ON FUNCTION harca.keep_embedded(text, regclass, text, real) IS 'What harca.embed_table does; relation is the table of the target''s name';
+COMMENT ON FUNCTION harca.keep_embedded(text, regclass, text, real, jsonb) IS 'What harca.embed_table does; relation is the table of the target''s name';
 
-CREATE FUNCTION harca.embed_table(target text, model text DEFAULT NULL, rows_per_second real DEFAULT NULL) RETURNS void
+CREATE FUNCTION harca.embed_table(
+    target text, model text DEFAULT NULL, rows_per_second real DEFAULT NULL, chunking jsonb DEFAULT NULL
+) RETURNS void
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-    SELECT harca.keep_embedded(target, pg_catalog.to_regclass(target), model, rows_per_second);
+    SELECT harca.keep_embedded(target, pg_catalog.to_regclass(target), model, rows_per_second, chunking);
 END;
-COMMENT ON FUNCTION harca.embed_table(text, text, real) IS
-'Keeps the embeddings of a search target in step with its text: a background worker embeds the rows that have none, at most rows_per_second of them, and from then on those that come without one or whose text changes; for the owner of the table. Where there is no such target, the table of that name is registered as one, with its default columns and this model. Called again it begins anew with the rows that have none';
+COMMENT ON FUNCTION harca.embed_table(text, text, real, jsonb) IS
+'Keeps the embeddings of a search target in step with its text: a background worker embeds the rows that have none, at most rows_per_second of them, and from then on those that come without one or whose text changes; for the owner of the table. Where there is no such target, the table of that name is registered as one, with its default columns and this model. chunking, {"tokens": 256, "overlap": 32} for instance, has texts embedded in passages, which searches go by, in a table of their own beside the searched one; a row then has the mean of its passages as its embedding. Called again it begins anew with the rows that have none, and without chunking leaves that as it is';
 
 CREATE FUNCTION harca.stop_embedding(target text) RETURNS boolean
     LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    WITH gone AS (DELETE FROM harca.embedded_table e WHERE e.target = $1 RETURNING e.target)
+    WITH gone AS (DELETE FROM harca.embedded_table e WHERE e.target = $1 RETURNING e.target),
+         passages AS (DELETE FROM harca.passage_table p WHERE p.target IN (SELECT g.target FROM gone g))
     SELECT EXISTS (SELECT FROM gone);
 END;
 COMMENT ON FUNCTION harca.stop_embedding(text) IS
-'Keeps the embeddings of a search target in step no more; they stay as they are. False when they were not, or the table is another''s';
+'Keeps the embeddings of a search target in step no more; they stay as they are, but for passages, which are dropped. False when they were not, or the table is another''s';
 
 CREATE FUNCTION harca.retry_embeddings(target text) RETURNS bigint
     LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE

@@ -103,7 +103,10 @@ BEGIN
     VALUES (shadow, kept.relation, kept.id_columns, kept.text_column, kept.tsvector_column, later, kept.config, kept.query_config,
             kept.distance, kept.vector_weight, kept.k1, kept.b, kept.calibration, kept.parser_version, made.model);
     INSERT INTO harca.embedding_change (target, shadow) VALUES (target, shadow);
-    PERFORM harca.keep_embedded(shadow, NULL, NULL, rows_per_second);
+    PERFORM harca.keep_embedded(shadow, NULL, NULL, rows_per_second, p.chunking)
+    FROM (SELECT 1) AS always
+    LEFT JOIN (SELECT jsonb_build_object('tokens', p.tokens, 'overlap', p.overlap) AS chunking
+               FROM harca.passage_table p WHERE p.target = target) AS p ON true;
 END
 $$;
 COMMENT ON FUNCTION harca.change_embedding_model(text, text, real) IS
@@ -125,6 +128,9 @@ BEGIN
     WHERE t.name = one.name;
     UPDATE harca.search_target t SET embedding_column = one.embedding_column, embedding_model = one.embedding_model
     WHERE t.name = other.name;
+    UPDATE harca.passage_table p SET relation = o.relation, tokens = o.tokens, overlap = o.overlap
+    FROM harca.passage_table o
+    WHERE (p.target, o.target) IN ((one.name, other.name), (other.name, one.name));
     -- What was learned of the former embeddings says nothing of these.
     PERFORM harca.refresh_search_statistics(target);
     PERFORM harca.reset_calibration(target);
@@ -152,7 +158,7 @@ BEGIN
     UPDATE harca.embedding_change c SET state = 'switched', switched_at = now() WHERE c.target = change.target;
     -- Whoever kept the former column in step by himself is spared it from now on.
     IF NOT EXISTS (SELECT FROM harca.embedded_table e WHERE e.target = change.target) THEN
-        PERFORM harca.keep_embedded(change.target, NULL, NULL, NULL);
+        PERFORM harca.keep_embedded(change.target, NULL, NULL, NULL, NULL);
     END IF;
     RETURN true;
 END

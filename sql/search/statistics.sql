@@ -169,6 +169,8 @@ DECLARE
     activity record;
     sample text := '';
     share double precision := 1;
+    -- What searches by meaning go by: the rows, or their passages.
+    embedded record;
     documents_read bigint;
     words bigint;
     documents_cut bigint;
@@ -201,6 +203,18 @@ BEGIN
     END IF;
     EXECUTE format('SELECT count(*) FROM %s%s WHERE %I IS NOT NULL', searched.relation, sample, searched.tsvector_column)
         INTO documents_read;
+    SELECT e.* INTO embedded
+    FROM (SELECT 1 AS place, 'embedding'::name AS embedding, p.relation::regclass AS relation,
+                 (SELECT string_agg(format('format(''%%s '', key%s)', n), ' || ') FROM generate_series(1, cardinality(searched.id_columns)) AS n)
+                 || ' || passage::text' AS identity,
+                 CASE WHEN greatest(a.live, a.planned) > 2 * sample_rows::bigint
+                      THEN format(' TABLESAMPLE SYSTEM (%s) REPEATABLE (0)', 100 * sample_rows::float8 / greatest(a.live, a.planned))
+                      ELSE '' END AS sampled
+          FROM harca.passage_table p CROSS JOIN LATERAL harca.table_activity(p.relation) AS a WHERE p.target = target
+          UNION ALL
+          SELECT 2, searched.embedding_column, searched.relation::regclass,
+                 (SELECT string_agg(format('format(''%%s'', %I)', c.name), ' || ') FROM unnest(searched.id_columns) AS c (name)), sample) AS e
+    ORDER BY e.place LIMIT 1;
     -- 200 rows have 19,900 pairs: their deviation is known to a hundredth. The same rows each time, whatever their order.
     EXECUTE format(
         'WITH picked AS MATERIALIZED ('
@@ -213,8 +227,7 @@ BEGIN
         -- 128 kilobytes of them: a session keeps them.
         '        (SELECT array_agg(p.embedding::real[] ORDER BY p.n) FROM picked AS p'
         '         WHERE p.n <= (SELECT greatest(16, least(64, 32768 / cardinality(f.embedding::real[]))) FROM picked AS f WHERE f.n = 1))',
-        searched.embedding_column, searched.relation, sample,
-        (SELECT string_agg(format('format(''%%s'', %I)', c.name), ' || ') FROM unnest(searched.id_columns) AS c (name)),
+        embedded.embedding, embedded.relation, embedded.sampled, embedded.identity,
         harca.distance_sql(searched, 'a.embedding', 'b.embedding')) INTO deviation, background;
     DELETE FROM harca.search_statistics AS s WHERE s.target = target;
     DELETE FROM harca.search_term AS s WHERE s.target = target;

@@ -11,8 +11,8 @@ CREATE FUNCTION harca.embed(contents text[], model text, kind text DEFAULT 'docu
 COMMENT ON FUNCTION harca.embed(text[], text, text) IS
 'harca.embed for many texts at once: one row per element in storage order, counted from 1, with a null for an element that is null. In the engine they are bulk work, which interactive requests of other sessions pass';
 
-CREATE FUNCTION harca.embedding_model(name text, OUT model text, OUT dimensions integer) RETURNS record
+CREATE FUNCTION harca.embedding_model(name text, OUT model text, OUT dimensions integer, OUT tokens integer) RETURNS record
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100000
     AS 'MODULE_PATHNAME', 'harca_embedding_model';
 COMMENT ON FUNCTION harca.embedding_model(text) IS
-'Name and version of the model that harca.embed takes by this name, and the dimensions of its vectors. An error where there is none, it gives no vectors, or it cannot be run';
+'Name and version of the model that harca.embed takes by this name, the dimensions of its vectors, and the tokens that it reads of a text. An error where there is none, it gives no vectors, or it cannot be run';

@@ -1,6 +1,7 @@
 //! Functions that make vectors of texts.
 #![allow(unsafe_code)] // exported symbols
 
+use harca_core::embedding::passages::{self, Chunking};
 use harca_core::error::Error;
 use harca_core::protocol::message::TextKind;
 use harca_core::protocol::priority::Priority;
@@ -8,15 +9,16 @@ use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::backend;
+use crate::backend::{self, Embedder};
 use crate::bridge::function_call::{Call, sql_function};
-use crate::bridge::server_text::ServerText;
+use crate::bridge::server_text::{self, ServerText};
 use crate::bridge::value::{MAX_DIMENSIONS, Value};
 use crate::embedding::worker;
 
 sql_function!(pg_finfo_harca_embed, harca_embed, embed);
 sql_function!(pg_finfo_harca_embed_all, harca_embed_all, embed_all);
 sql_function!(pg_finfo_harca_embedding_model, harca_embedding_model, embedding_model);
+sql_function!(pg_finfo_harca_cut_passages, harca_cut_passages, cut_passages);
 sql_function!(pg_finfo_harca_call_embedding_worker, harca_call_embedding_worker, call_embedding_worker);
 
 /// `harca.embed(content text, model text, kind text) → vector`, strict.
@@ -55,16 +57,43 @@ fn embed_all(call: &mut Call<'_>) -> Datum {
     }
 }
 
-/// `harca.embedding_model(name text) → (model text, dimensions integer)`, strict: an error where there is no such model, or it
-/// cannot be run.
+/// `harca.embedding_model(name text) → (model text, dimensions integer, tokens integer)`, strict: an error where there is no such
+/// model, or it cannot be run.
 fn embedding_model(call: &mut Call<'_>) -> Datum {
     let Some(name) = call.text(0) else { return call.null() };
-    match backend::describe_embedder(&name.name()).and_then(|(model, width)| check(width).map(|()| (model, width))) {
-        Ok((model, width)) => {
-            call.composite([Value::Text(&model), Value::Int(i32::try_from(width).unwrap_or(i32::MAX))])
-        }
+    match backend::describe_embedder(&name.name()).and_then(|found| check(found.width).map(|()| found)) {
+        Ok(Embedder { model, width, tokens }) => call.composite([Value::Text(&model), int(width), int(tokens)]),
         Err(error) => call.refuse(&error),
     }
+}
+
+/// `harca.cut_passages(content text, tokens integer, overlap integer) → setof (passage integer, passage_start integer,
+/// passage_length integer)`, strict.
+fn cut_passages(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    let (Some(text), Some(tokens), Some(overlap)) = (call.text(0), call.int(1), call.int(2)) else {
+        return call.null();
+    };
+    let given = usize::try_from(tokens).ok().filter(|tokens| *tokens > 0).zip(usize::try_from(overlap).ok());
+    let Some((tokens, overlap)) = given else {
+        ErrorReport::new(
+            PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            format!("passages of {tokens} tokens with an overlap of {overlap} are out of range"),
+            "",
+        )
+        .set_hint("Use tokens from 1 and an overlap from 0.")
+        .report(PgLogLevel::ERROR);
+        return call.null();
+    };
+    let text = server_text::to_utf8(text.prefix(usize::MAX), usize::MAX);
+    for (passage, n) in passages::cut(&text, Chunking { tokens, overlap }).iter().zip(1..) {
+        rows.push([Value::Int(n), int(passage.start + 1), int(passage.chars)]);
+    }
+    call.null()
+}
+
+fn int(n: usize) -> Value<'static> {
+    Value::Int(i32::try_from(n).unwrap_or(i32::MAX))
 }
 
 /// `harca.call_embedding_worker() → void`.

@@ -15,9 +15,11 @@ use crate::bridge::server_text;
 use crate::bridge::value::Value;
 use crate::search::arguments::or_refuse;
 use crate::search::run::{Outcome, Request, Search};
-use crate::search::{self, Connection, Leg, explain, judged, kept_options, learning};
+use crate::search::{self, Connection, Leg, explain, judged, kept_options, learning, passages};
 
 sql_function!(pg_finfo_harca_hybrid_search, harca_hybrid_search, hybrid_search);
+sql_function!(pg_finfo_harca_hybrid_search_passages, harca_hybrid_search_passages, hybrid_search_passages);
+sql_function!(pg_finfo_harca_is_searched, harca_is_searched, is_searched);
 sql_function!(pg_finfo_harca_hybrid_search_explain, harca_hybrid_search_explain, hybrid_search_explain);
 sql_function!(pg_finfo_harca_explain_legs, harca_explain_legs, explain_legs);
 sql_function!(pg_finfo_harca_judged_curves, harca_judged_curves, judged_curves);
@@ -50,6 +52,44 @@ fn hybrid_search(call: &mut Call<'_>) -> Datum {
     }
     drop(connection);
     call.null()
+}
+
+/// `hybrid_search_passages(…) → setof (…, passage_start integer, passage_length integer, passage text)`, with the arguments and
+/// the columns of `hybrid_search` before these.
+fn hybrid_search_passages(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    let options = options(call, 6);
+    let page = or_refuse(Page::new(call.int(3), call.int(4)));
+    let Some(request) = request(call, options, page, call.datum(5)) else { return call.null() };
+    let connection = Connection::open();
+    let search = Search::new(&connection, Request { in_earnest: true, ..request });
+    let outcome = search.run();
+    let found = outcome.page(&search);
+    let texts = search.passage_texts(&outcome, &found);
+    for row in found {
+        let passage = texts.get(row.id).zip(outcome.passages.get(row.id));
+        rows.push([
+            Value::Bytes(row.id),
+            Value::Double(row.score),
+            row.vector_rank.into(),
+            row.keyword_rank.into(),
+            row.vector_score.into(),
+            row.keyword_score.into(),
+            Value::Real(outcome.vector_weight),
+            Value::Datum(outcome.answer.query_type().datum()),
+            passage.map_or(Value::Null, |(_, span)| Value::Int(span.start)),
+            passage.map_or(Value::Null, |(_, span)| Value::Int(span.length)),
+            passage.map_or(Value::Null, |(text, _)| Value::Text(text)),
+        ]);
+    }
+    drop(connection);
+    call.null()
+}
+
+/// `harca.is_searched(passages oid) → boolean`, strict.
+fn is_searched(call: &mut Call<'_>) -> Datum {
+    let relation = call.datum(0).map_or(pg_sys::InvalidOid, |datum| Oid::from(datum.value() as u32));
+    call.value(Value::Bool(passages::is_searched(relation)))
 }
 
 /// `hybrid_search_explain(…) → jsonb`, with the arguments of `hybrid_search`; null for a null query.

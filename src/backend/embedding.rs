@@ -137,15 +137,25 @@ pub fn load_embedder(name: &str) -> Result<()> {
     client::wait(|| client::load(model.as_ref(), None))
 }
 
-/// Name and version of a model that gives vectors, and how many numbers these have.
+/// A model that gives vectors.
+pub struct Embedder {
+    /// Name and version.
+    pub model: String,
+    /// How many numbers its vectors have.
+    pub width: usize,
+    /// How many tokens of a text it reads.
+    pub tokens: usize,
+}
+
+/// What a model that gives vectors is.
 ///
 /// # Errors
 /// As [`embed`].
-pub fn describe_embedder(name: &str) -> Result<(String, usize)> {
+pub fn describe_embedder(name: &str) -> Result<Embedder> {
     let model = open(name)?;
     let vectors = run(&model, TextKind::Document, Priority::Interactive, &["a"])?;
     let (name, version) = model.manifest().name();
-    Ok((format!("{name} {version}"), vectors.width))
+    Ok(Embedder { model: format!("{name} {version}"), width: vectors.width, tokens: model.max_tokens() })
 }
 
 fn open(name: &str) -> Result<Rc<EngineModel>> {

@@ -37,7 +37,7 @@ use pgrx::pg_sys;
 
 pub use answer::Answer;
 pub use counting::Blocks;
-pub use embedding::{Vectors, describe_embedder, embed, embed_query, embed_texts, load_embedder};
+pub use embedding::{Embedder, Vectors, describe_embedder, embed, embed_query, embed_texts, load_embedder};
 use entry::Entry;
 pub use named::classify_by;
 use state::{ACTIVE, Backend};

@@ -91,9 +91,9 @@ impl Keys {
         json
     }
 
-    /// One of them alone.
-    pub fn only(&self, n: usize) -> Self {
-        Self { keys: self.keys.get(n).cloned().into_iter().collect(), backfill: self.backfill }
+    /// Those at some places alone, in the order of these.
+    pub fn some(&self, places: impl Iterator<Item = usize>) -> Self {
+        Self { keys: places.filter_map(|n| self.keys.get(n).cloned()).collect(), backfill: self.backfill }
     }
 }
 
@@ -165,6 +165,13 @@ pub fn failed(table: &Table, key: &[u8], entries: &[i64], error: &str) {
     let attempts = before.unwrap_or(0).saturating_add(1);
     let pause = retry::after_failure(u32::try_from(attempts).unwrap_or(u32::MAX)).map(|pause| pause.as_secs_f64());
     change(FAILED, &[entries.to_vec().into(), attempts.into(), error.to_owned().into(), pause.into()]);
+}
+
+/// Takes out passages of rows that are gone without a trigger that has seen it.
+pub fn sweep(table: &Table) {
+    if let Some(sql) = table.columns.sweep_passages() {
+        acting_as(table.owner, || change(&sql, &[]));
+    }
 }
 
 /// Notes how far the rows that were there before are done; without a key, they all are.

@@ -1,5 +1,6 @@
 //! The texts of rows, and their embeddings.
 
+use harca_core::embedding::passages;
 use pgrx::spi::Spi;
 
 use super::queue::Keys;
@@ -8,13 +9,38 @@ use super::transaction::{acting_as, or_raise};
 use crate::backend::Vectors;
 
 /// A row on its way to its embedding.
+#[derive(Clone)]
 pub struct Row {
     /// Its place among the keys.
     pub place: usize,
-    /// Its text.
-    pub text: String,
+    /// What of its text is embedded: all of it, or its passages.
+    pub parts: Vec<Part>,
     /// What tells this text from another one.
     pub hash: i64,
+}
+
+/// A text that has a vector of its own.
+#[derive(Clone)]
+pub struct Part {
+    /// Characters before it in the text of the row.
+    start: usize,
+    /// Its characters.
+    chars: usize,
+    /// Itself.
+    pub text: String,
+}
+
+impl Row {
+    fn of(table: &Table, place: usize, text: &str, hash: i64) -> Self {
+        let parts = match table.chunking {
+            None => vec![Part { start: 0, chars: 0, text: text.to_owned() }],
+            Some(chunking) => {
+                let passages = passages::cut(text, chunking).into_iter();
+                passages.map(|part| Part { start: part.start, chars: part.chars, text: part.text.to_owned() }).collect()
+            }
+        };
+        Self { place, parts, hash }
+    }
 }
 
 /// The rows of keys that are there and have a text.
@@ -25,7 +51,7 @@ pub fn read(table: &Table, keys: &Keys) -> Vec<Row> {
             for row in client.select(table.columns.read().as_str(), None, &[keys.json().into()])? {
                 let place = row.get::<i64>(1)?.and_then(|n| usize::try_from(n - 1).ok());
                 if let (Some(place), Some(text), Some(hash)) = (place, row.get::<Vec<u8>>(2)?, row.get::<i64>(3)?) {
-                    rows.push(Row { place, text: String::from_utf8_lossy(&text).into_owned(), hash });
+                    rows.push(Row::of(table, place, &String::from_utf8_lossy(&text), hash));
                 }
             }
             Ok(rows)
@@ -35,22 +61,93 @@ pub fn read(table: &Table, keys: &Keys) -> Vec<Row> {
 
 /// Writes the embeddings of rows whose text is still the same, and takes those out whose text has gone; how many were written.
 pub fn write(table: &Table, keys: &Keys, rows: &[Row], vectors: &Vectors) -> usize {
-    let of_rows = Keys { keys: rows.iter().filter_map(|row| keys.keys.get(row.place).cloned()).collect(), ..*keys };
+    let of_rows = keys.some(rows.iter().map(|row| row.place));
     let hashes: Vec<i64> = rows.iter().map(|row| row.hash).collect();
     let width = i32::try_from(vectors.width).unwrap_or(i32::MAX);
     let (write, clear) = (table.columns.write(), table.columns.clear());
     acting_as(table.owner, || {
         or_raise(Spi::connect_mut(|client| {
-            let mut written = 0;
+            let mut written = Vec::new();
             if !rows.is_empty() {
-                let numbers = vectors.numbers.clone();
+                let numbers = of_texts(rows, vectors);
                 let parameters = [of_rows.json().into(), hashes.into(), numbers.into(), width.into()];
-                written = client.update(write.as_str(), None, &parameters)?.len();
+                for row in client.update(write.as_str(), None, &parameters)? {
+                    written.extend(row.get::<i64>(1)?.and_then(|n| usize::try_from(n - 1).ok()));
+                }
             }
             if rows.len() < keys.keys.len() {
                 client.update(clear.as_str(), None, &[keys.json().into()])?;
             }
-            Ok(written)
+            let Some((remove, add)) = table.columns.remove_passages().zip(table.columns.add_passages()) else {
+                return Ok(written.len());
+            };
+            // Of rows that are gone or have no text any more, too.
+            let is_there = |place: &usize| rows.iter().any(|row| row.place == *place);
+            let without = (0..keys.keys.len()).filter(|place| !is_there(place));
+            let places = written.iter().map(|n| rows[*n].place).chain(without);
+            client.update(remove.as_str(), None, &[keys.some(places).json().into()])?;
+            let mut passages = Passages::default();
+            for (n, row) in rows.iter().enumerate() {
+                passages.take(row, n, vectors, written.contains(&n));
+            }
+            let Passages { places, passages, starts, lengths, hashes, numbers, .. } = passages;
+            let parameters = [
+                of_rows.json().into(),
+                places.into(),
+                passages.into(),
+                starts.into(),
+                lengths.into(),
+                hashes.into(),
+                numbers.into(),
+                width.into(),
+            ];
+            client.update(add.as_str(), None, &parameters)?;
+            Ok(written.len())
         }))
     })
+}
+
+/// The vectors of whole texts: each that of its only part, or the mean of its parts.
+fn of_texts(rows: &[Row], vectors: &Vectors) -> Vec<f32> {
+    let mut numbers = Vec::with_capacity(rows.len() * vectors.width);
+    let mut rest = vectors.numbers.as_slice();
+    for row in rows {
+        let (own, others) = rest.split_at((row.parts.len() * vectors.width).min(rest.len()));
+        numbers.extend(passages::mean(own, vectors.width));
+        rest = others;
+    }
+    numbers
+}
+
+/// Passages as the statement that adds them takes them.
+#[derive(Default)]
+struct Passages {
+    places: Vec<i32>,
+    passages: Vec<i32>,
+    starts: Vec<i32>,
+    lengths: Vec<i32>,
+    hashes: Vec<i64>,
+    numbers: Vec<f32>,
+    /// Vectors that were looked at.
+    seen: usize,
+}
+
+impl Passages {
+    /// Takes those of a row, the `n`th, if it was written; the rows come in the order of their vectors.
+    fn take(&mut self, row: &Row, n: usize, vectors: &Vectors, written: bool) {
+        let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        let from = self.seen * vectors.width;
+        self.seen += row.parts.len();
+        if !written {
+            return;
+        }
+        for (passage, part) in row.parts.iter().enumerate() {
+            self.places.push(number(n + 1));
+            self.passages.push(number(passage + 1));
+            self.starts.push(number(part.start + 1));
+            self.lengths.push(number(part.chars));
+            self.hashes.push(row.hash);
+        }
+        self.numbers.extend(vectors.numbers.get(from..self.seen * vectors.width).unwrap_or_default());
+    }
 }

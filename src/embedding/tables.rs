@@ -1,5 +1,6 @@
 //! The tables that are to be kept in step.
 
+use harca_core::embedding::passages::Chunking;
 use harca_core::embedding::statements::Columns;
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{self, Spi, SpiClient};
@@ -8,13 +9,17 @@ use pgrx::spi::{self, Spi, SpiClient};
 const TABLES: &str = "
     SELECT t.name, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relowner, t.embedding_model,
            pg_catalog.array_agg(pg_catalog.quote_ident(a.attname) ORDER BY i.place),
-           pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, NULL) ORDER BY i.place),
+           pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, -1) ORDER BY i.place),
            pg_catalog.quote_ident(t.text_column), pg_catalog.quote_ident(t.embedding_column),
            pg_catalog.format_type(e.atttypid, NULL), k.rows_per_second,
            k.rows IS NOT NULL, k.is_backfilled,
            pg_catalog.convert_to(k.backfilled_to::pg_catalog.text, pg_catalog.getdatabaseencoding()),
            EXISTS (SELECT FROM harca.embedding_change AS h
-                   WHERE h.shadow OPERATOR(pg_catalog.=) t.name AND h.state OPERATOR(pg_catalog.=) 'filling')
+                   WHERE h.shadow OPERATOR(pg_catalog.=) t.name AND h.state OPERATOR(pg_catalog.=) 'filling'),
+           (SELECT pg_catalog.format('%I.%I', q.nspname, r.relname)
+            FROM pg_catalog.pg_class AS r JOIN pg_catalog.pg_namespace AS q ON q.oid OPERATOR(pg_catalog.=) r.relnamespace
+            WHERE r.oid OPERATOR(pg_catalog.=) p.relation::pg_catalog.oid),
+           p.tokens, p.overlap
     FROM harca.embedded_table AS k
     JOIN harca.search_target AS t ON t.name OPERATOR(pg_catalog.=) k.target
     JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.relation::pg_catalog.oid
@@ -24,9 +29,10 @@ const TABLES: &str = "
         ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attname OPERATOR(pg_catalog.=) i.name AND NOT a.attisdropped
     JOIN pg_catalog.pg_attribute AS e
         ON e.attrelid OPERATOR(pg_catalog.=) c.oid AND e.attname OPERATOR(pg_catalog.=) t.embedding_column AND NOT e.attisdropped
+    LEFT JOIN harca.passage_table AS p ON p.target OPERATOR(pg_catalog.=) t.name
     WHERE t.embedding_model IS NOT NULL
     GROUP BY t.name, n.nspname, c.relname, c.relowner, t.embedding_model, t.text_column, t.embedding_column, e.atttypid,
-             k.rows_per_second, k.rows, k.is_backfilled, k.backfilled_to
+             k.rows_per_second, k.rows, k.is_backfilled, k.backfilled_to, p.target
     ORDER BY t.name";
 
 /// A table.
@@ -49,6 +55,8 @@ pub struct Table {
     pub backfilled_to: Option<Vec<u8>>,
     /// Whether searches go over to its embeddings when all are there.
     pub is_awaited: bool,
+    /// How its texts are cut, where they are embedded in passages.
+    pub chunking: Option<Chunking>,
 }
 
 /// The models of search targets.
@@ -82,6 +90,8 @@ pub fn read() -> Vec<Table> {
         for row in client.select(TABLES, None, &[])? {
             let text = |n: usize| row.get::<String>(n).map(Option::unwrap_or_default);
             let texts = |n: usize| row.get::<Vec<String>>(n).map(Option::unwrap_or_default);
+            let size = |n: usize| row.get::<i32>(n).map(|size| size.and_then(|size| usize::try_from(size).ok()));
+            let chunking = size(16)?.zip(size(17)?).map(|(tokens, overlap)| Chunking { tokens, overlap });
             tables.push(Table {
                 target: text(1)?,
                 columns: Columns {
@@ -90,6 +100,7 @@ pub fn read() -> Vec<Table> {
                     text: text(7)?,
                     embedding: text(8)?,
                     embedding_type: text(9)?,
+                    passages: row.get(15)?,
                 },
                 owner: row.get::<Oid>(3)?.unwrap_or(Oid::INVALID),
                 model: text(4)?,
@@ -98,6 +109,7 @@ pub fn read() -> Vec<Table> {
                 is_backfilled: row.get(12)?.unwrap_or(true),
                 backfilled_to: row.get(13)?,
                 is_awaited: row.get(14)?.unwrap_or(false),
+                chunking,
             });
         }
         Ok::<_, spi::Error>(tables)

@@ -34,6 +34,10 @@ use crate::{process, settings};
 /// Rows of a batch: enough for the engine to sort them by length, and no more than are embedded in a few seconds.
 const BATCH: i64 = 128;
 
+/// The same where texts are embedded in passages, and passages of a batch, unless its first row has more.
+const BATCH_IN_PASSAGES: i64 = 32;
+const PASSAGES: usize = 256;
+
 /// Pause when there was nothing to do.
 const REST: Duration = Duration::from_millis(500);
 
@@ -275,10 +279,12 @@ impl Batch {
     ///
     /// What was queued comes before what was there before.
     fn read(table: &Table, may_backfill: bool) -> Option<Self> {
-        let mut keys = queue::waiting(table, BATCH);
+        let most = if table.chunking.is_some() { BATCH_IN_PASSAGES } else { BATCH };
+        let mut keys = queue::waiting(table, most);
         if keys.keys.is_empty() && may_backfill {
-            keys = queue::missing(table, BATCH);
+            keys = queue::missing(table, most);
             if keys.keys.is_empty() {
+                queue::sweep(table);
                 queue::backfilled(table, 0, None);
             }
         }
@@ -287,16 +293,39 @@ impl Batch {
         }
         let entries = queue::entries(table, &keys);
         let rows = rows::read(table, &keys);
-        Some(Self { keys, entries, rows })
+        let mut batch = Self { keys, entries, rows };
+        if table.chunking.is_some() {
+            batch.shorten();
+        }
+        Some(batch)
+    }
+
+    /// Leaves the keys out behind which its passages are too many: they still wait.
+    fn shorten(&mut self) {
+        let mut counts = vec![0; self.keys.keys.len()];
+        for row in &self.rows {
+            if let Some(count) = counts.get_mut(row.place) {
+                *count = row.parts.len();
+            }
+        }
+        let mut sum = 0;
+        let fits = |count: &&usize| {
+            sum += **count;
+            sum <= PASSAGES
+        };
+        let keep = counts.iter().take_while(fits).count().max(1);
+        self.keys.keys.truncate(keep);
+        self.entries.truncate(keep);
+        self.rows.retain(|row| row.place < keep);
     }
 
     /// One of its keys alone.
     fn only(&self, place: usize) -> Self {
         let rows = self.rows.iter().filter(|row| row.place == place);
         Self {
-            keys: self.keys.only(place),
+            keys: self.keys.some(std::iter::once(place)),
             entries: self.entries.get(place).cloned().into_iter().collect(),
-            rows: rows.map(|row| Row { place: 0, text: row.text.clone(), hash: row.hash }).collect(),
+            rows: rows.map(|row| Row { place: 0, ..row.clone() }).collect(),
         }
     }
 
@@ -334,7 +363,7 @@ fn embed(table: &Table, rows: &[Row]) -> Result<Vectors, Failure> {
     if rows.is_empty() {
         return Ok(Vectors::default());
     }
-    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+    let texts: Vec<&str> = rows.iter().flat_map(|row| &row.parts).map(|part| part.text.as_str()).collect();
     match attempt(|| backend::embed_texts(&table.model, TextKind::Document, Priority::Bulk, &texts)) {
         Ok(Ok(vectors)) => Ok(vectors),
         Ok(Err(error @ (Error::Engine(_) | Error::Busy(_) | Error::Protocol(_) | Error::ModelFile { .. }))) => {

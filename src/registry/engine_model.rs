@@ -88,6 +88,14 @@ impl EngineModel {
         }
     }
 
+    /// Tokens of a text that it reads.
+    pub fn max_tokens(&self) -> usize {
+        match &self.manifest {
+            AnyManifest::Encoded(manifest) => manifest.encoder.max_chars as usize,
+            AnyManifest::Transformer(manifest) => manifest.max_tokens as usize,
+        }
+    }
+
     /// What comes out of texts, at most [`MAX_TEXTS`](harca_core::protocol::message::MAX_TEXTS) of them.
     pub fn run(&self, priority: Priority, texts: Texts) -> Outcome<Output> {
         client::run(self, priority, texts, settings::engine_timeout())

@@ -8,6 +8,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys::{self, Oid};
 
 use super::legs::Id;
+use super::passages::Span;
 use super::statements::{Copied, Row};
 
 /// Writes identifiers.
@@ -40,6 +41,8 @@ pub struct Extra {
     pub words: Option<f64>,
     /// Its boost.
     pub boost: f64,
+    /// Its passage that is nearest to the query, where it has passages.
+    pub passage: Option<Span>,
 }
 
 /// A row among the best.
@@ -133,6 +136,11 @@ impl Ranked {
     /// Rows and scores.
     pub fn scores(&self) -> Vec<(Id, f64)> {
         self.candidates.iter().map(|row| (row.id.clone(), row.score)).collect()
+    }
+
+    /// The nearest passages of rows that have passages.
+    pub fn passages(&self) -> impl Iterator<Item = (Id, Span)> {
+        self.candidates.iter().filter_map(|row| Some((row.id.clone(), row.extra.passage?)))
     }
 
     /// Boosts of rows that have one.

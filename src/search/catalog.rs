@@ -260,6 +260,20 @@ unsafe fn is_frequency_index(index: pg_sys::Relation, column: pg_sys::AttrNumber
     }
 }
 
+/// Who owns a table; none where it is not there.
+pub fn owner(relation: Oid) -> Option<Oid> {
+    // SAFETY: as above; the tuple is read before it is released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, relation.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let owner = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(owner)
+    }
+}
+
 /// Whether the current user owns a table, or has the rights of who does.
 pub fn owns(relation: Oid) -> bool {
     // SAFETY: as above.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::embedded_query::EmbeddedQuery;
 use super::legs::Leg;
+use super::passages::{Reading, Span};
 use super::run::{Outcome, Search};
 use super::statements::{Connection, Parameter};
 use super::target::Calibrated;
@@ -16,6 +17,7 @@ use crate::bridge::server_text;
 
 /// PostgreSQL's plan for the query that a leg of the search has run, line by line.
 pub fn plan(search: &Search<'_>, outcome: &Outcome, leg: Leg) -> Vec<String> {
+    let _reading = Reading::begin(search.target.passages());
     if leg == Leg::Keyword
         && let (Some(index), Some(terms)) = (&outcome.index, &outcome.terms)
     {
@@ -82,6 +84,11 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
         legs["keyword"]["k1"] = number(parameters.k1);
         legs["keyword"]["b"] = number(parameters.b);
         legs["keyword"]["phrases"] = terms.phrases.iter().map(|phrase| Value::from(phrase.text())).collect();
+    }
+    match target.passages.as_ref() {
+        Ok(Some(passages)) => legs["vector"]["passages"] = passages.table.as_str().into(),
+        Ok(None) => {}
+        Err(why) => warnings.push(format!("the rows' own embeddings are searched, and not their passages: {why}")),
     }
     if let Some(chars) = outcome.read_chars {
         warnings.push(format!("only the first {chars} characters of the query were read for words"));
@@ -156,7 +163,7 @@ pub fn explanation(search: &Search<'_>, outcome: &Outcome, rows: &[Fused<&[u8]>]
             "vector_leg": milliseconds(times.vector_leg),
             "fusion": milliseconds(fusion),
         },
-        "rows": rows.iter().zip(1..).map(|(fused, ordinality)| row(fused, ordinality)).collect::<Vec<_>>(),
+        "rows": rows.iter().zip(1..).map(|(fused, ordinality)| row(outcome, fused, ordinality)).collect::<Vec<_>>(),
         "warnings": warnings,
     })
 }
@@ -268,8 +275,8 @@ fn classification(outcome: &Outcome) -> Value {
     })
 }
 
-fn row(row: &Fused<&[u8]>, ordinality: u32) -> Value {
-    json!({
+fn row(outcome: &Outcome, row: &Fused<&[u8]>, ordinality: u32) -> Value {
+    let mut explained = json!({
         "ordinality": ordinality,
         "id": server_text::to_utf8(row.id, usize::MAX),
         "score": number(row.score),
@@ -279,7 +286,11 @@ fn row(row: &Fused<&[u8]>, ordinality: u32) -> Value {
         "keyword_score": row.keyword_score.map(number),
         "vector_normalised": row.vector_normalised.map(number),
         "keyword_normalised": row.keyword_normalised.map(number),
-    })
+    });
+    if let Some(Span { passage, start, length }) = outcome.passages.get(row.id) {
+        explained["passage"] = json!({ "number": passage, "start": start, "length": length });
+    }
+    explained
 }
 
 /// A `real` as PostgreSQL writes it: by the digits that it has.

@@ -13,7 +13,8 @@ use super::target::Target;
 use crate::bridge::own_table;
 
 /// The tables that targets are read from.
-const TABLES: [&CStr; 4] = [c"search_target", c"search_profile", c"search_statistics", c"search_background"];
+const TABLES: [&CStr; 5] =
+    [c"search_target", c"search_profile", c"search_statistics", c"search_background", c"passage_table"];
 /// The trigger of each that tells of changes.
 const TRIGGER: &CStr = c"announce";
 
@@ -41,6 +42,9 @@ pub fn find(name: &str) -> Target {
     if let Some(known) = known {
         // Whoever changes the table holds a lock that this waits for, and has told of it by then.
         catalog::lock(known.relation);
+        if let Some(passages) = known.passages() {
+            catalog::lock(passages.relation);
+        }
         if seen() == changes {
             return known;
         }

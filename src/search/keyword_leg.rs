@@ -14,6 +14,7 @@ use pgrx::pg_sys::{self, Datum};
 use super::best_rows::{Best, Extra, Output, Ranked, in_order};
 use super::bm25_index::leg::Asked;
 use super::legs::{Id, Leg, Scope};
+use super::passages::Reading;
 use super::run::{Outcome, Request, Search};
 use super::statements::{Connection, Row, detoasted};
 use super::target::Target;
@@ -189,6 +190,7 @@ impl Scope<'_> {
         most: i64,
         mut look: impl FnMut(Id, &[u8], f64, Option<f64>),
     ) {
+        let _reading = Reading::begin(self.target.passages());
         let output = Output::of(self.target.id_type);
         connection.each_for_parameters(
             &self.keyword_sql(most, Some(&self.distance())),

@@ -12,6 +12,7 @@
 //! - `embedded_query`: the embedding of a query that came without one.
 //! - `keyword_leg`, `vector_leg`: what each leg asks of the table. [`legs`]: what they have in common. `best_rows`: the best of
 //!   what comes back.
+//! - [`passages`]: those of long texts, in the place of the embeddings of rows. `nearest_passages`: what is asked of them.
 //! - [`learning`]: what searches tell of their table, and what they go by.
 //! - [`bm25_index`]: a BM25 index of another extension in the place of the GIN index, where the table has one.
 //! - `local_settings`: settings for the search alone. `statements`: plans that are kept, and rows one by one. `catalog`: what the system catalogs say,
@@ -33,6 +34,8 @@ mod keyword_leg;
 pub mod learning;
 mod legs;
 mod local_settings;
+mod nearest_passages;
+pub mod passages;
 pub mod ranked_lists;
 pub mod run;
 mod statements;

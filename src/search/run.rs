@@ -22,6 +22,7 @@ use super::catalog;
 use super::embedded_query::{self, EmbeddedQuery};
 use super::kept_targets;
 use super::legs::{Borrowed, Id, Leg, Scope};
+use super::passages::{Reading, Span};
 use super::statements::Connection;
 use super::target::{Calibrated, Target, refuse};
 use super::terms::{Matches, Terms};
@@ -108,6 +109,8 @@ pub struct Outcome {
     pub(super) words_of_vector_rows: Option<Vec<(Id, f64)>>,
     /// Similarities of rows that the keyword leg has found and the vector leg has not, perhaps in a former pass.
     pub(super) similarities_of_keyword_rows: Vec<(Id, f64)>,
+    /// The passages of rows that are nearest to the query, where the target has passages.
+    pub passages: HashMap<Id, Span>,
     /// What raises scores.
     pub boosts: HashMap<Id, f64>,
     /// What its steps took.
@@ -198,6 +201,7 @@ impl<'c> Search<'c> {
 
     /// Runs the legs by the strategy.
     pub fn run(&self) -> Outcome {
+        let _reading = Reading::begin(self.target.passages());
         let Request { query, embedding, options, candidates, .. } = &self.request;
         let mut times = Times::default();
         let began = Instant::now();
@@ -254,6 +258,7 @@ impl<'c> Search<'c> {
             vector_rows: Vec::new(),
             words_of_vector_rows: None,
             similarities_of_keyword_rows: Vec::new(),
+            passages: HashMap::new(),
             boosts: HashMap::new(),
             terms: terms.map(Rc::new),
             index: index.map(Rc::new),
@@ -320,10 +325,15 @@ impl<'c> Search<'c> {
         weighting::vector_weight(&kinds, rarity)
     }
 
-    /// Whether the keyword leg reads the embeddings of its rows: meaning scores them too.
-    pub fn reads_embeddings(&self, outcome: &Outcome) -> bool {
+    /// Whether meaning scores the rows of the keyword leg, too.
+    pub(super) fn compares_words_by_meaning(&self, outcome: &Outcome) -> bool {
         // With `intersection`, the vector leg has all rows that count.
         self.request.embedding.is_some() && outcome.strategy != Strategy::Intersection
+    }
+
+    /// Whether the keyword leg reads the embeddings of its rows for that. Passages are looked up for the best of them.
+    pub fn reads_embeddings(&self, outcome: &Outcome) -> bool {
+        self.compares_words_by_meaning(outcome) && self.target.passages().is_none()
     }
 }
 
@@ -361,11 +371,18 @@ impl Outcome {
     pub(super) fn take_keyword(&mut self, search: &Search<'_>, ranked: &Ranked) {
         self.keyword = ranked.scores();
         self.boosts.extend(ranked.boosts());
-        if search.reads_embeddings(self) {
+        if search.compares_words_by_meaning(self) {
             let known: HashSet<&Id> =
                 self.vector.iter().chain(&self.similarities_of_keyword_rows).map(|(id, _)| id).collect();
             let others = ranked.candidates.iter().filter(|row| !known.contains(&row.id));
-            let found = search.scope().similarities_of(search.connection, others);
+            let scope = search.scope();
+            let found = match search.target.passages() {
+                None => scope.similarities_of(search.connection, others),
+                Some(passages) => {
+                    let ids: Vec<Id> = others.map(|row| row.id.clone()).collect();
+                    scope.best_passages(search.connection, passages, &ids, &mut self.passages)
+                }
+            };
             self.similarities_of_keyword_rows.extend(found);
         }
     }

@@ -57,6 +57,23 @@ impl Parameter {
         Self(pg_sys::TEXTOID, Some(server_text::from_utf8(value)))
     }
 
+    /// An `integer[]`.
+    pub fn integers(values: &[i32]) -> Self {
+        let mut elements: Vec<Datum> = values.iter().map(|value| (*value).into()).collect();
+        // SAFETY: as many elements as there are, of a 4-byte type passed by value; the array is a fresh allocation.
+        let array = unsafe {
+            pg_sys::construct_array(
+                elements.as_mut_ptr(),
+                elements.len() as c_int,
+                pg_sys::INT4OID,
+                size_of::<i32>() as c_int,
+                true,
+                pg_sys::TYPALIGN_INT as std::ffi::c_char,
+            )
+        };
+        Self(pg_sys::INT4ARRAYOID, Some(array.into()))
+    }
+
     /// An array of elements of a type of variable length whose alignment is that of an integer.
     pub fn array(kind: Oid, element: Oid, elements: impl Iterator<Item = Datum>) -> Self {
         let mut elements: Vec<Datum> = elements.collect();
@@ -96,6 +113,18 @@ impl Connection {
     /// The same, planned anew each time for the very parameters: where the plan hangs on them.
     pub fn each_for_parameters(&self, sql: &str, parameters: &[Parameter], look: impl FnMut(&Row<'_>)) {
         self.run(sql, parameters, Planning::ForParameters, look);
+    }
+
+    /// The same, kept or planned anew each time for the very parameters, with rows that come as long as `look` wants more.
+    pub fn each_until(
+        &self,
+        sql: &str,
+        parameters: &[Parameter],
+        for_parameters: bool,
+        look: impl FnMut(&Row<'_>) -> bool,
+    ) {
+        let planning = if for_parameters { Planning::ForParameters } else { Planning::Kept };
+        self.run_until(&kept(sql, parameters, planning), sql, parameters, planning, look);
     }
 
     /// The same with one plan for all parameters, which `look_over` sees before every run, and may change as long as it
@@ -307,6 +336,11 @@ impl Row<'_> {
     pub fn copy(&self, n: usize) -> Option<Copied> {
         // SAFETY: asked for embeddings alone.
         self.datum(n).map(|datum| unsafe { Copied::of(datum) })
+    }
+
+    /// An `integer`.
+    pub fn int(&self, n: usize) -> Option<i32> {
+        self.datum(n).map(|datum| datum.value() as i32)
     }
 
     /// A `bigint`.

@@ -12,6 +12,7 @@ use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 use super::catalog::{self, Column, Type};
 use super::distance::Distance;
+use super::passages::Passages;
 use crate::bridge::own_table::{self, Row};
 use crate::bridge::server_text;
 
@@ -81,6 +82,8 @@ pub struct Target {
     background: Rc<OnceCell<Option<Background>>>,
     /// What becomes of what searches tell of it.
     pub calibrated: Calibrated,
+    /// Its passages, where it has any, or why they are not searched.
+    pub passages: Rc<Result<Option<Passages>, String>>,
     /// The weights of the profile, by label.
     pub profile: Rc<[(String, f64)]>,
     /// Whether its row means the same under another `search_path`.
@@ -242,6 +245,7 @@ impl Target {
         let (embedding_type, schema) =
             kind.map_or_else(Default::default, |kind: Type| (kind.qualified_name, kind.schema));
         let is_qualified = found.configs.iter().all(|config| catalog::has_schema(config));
+        let passages = Passages::of(name, relation, &found.ids, embedded.kind).into();
         let [config, query_config] = found.configs.map(|config| configuration(&config));
         Self {
             name: name.into(),
@@ -271,9 +275,15 @@ impl Target {
             statistics: Rc::default(),
             background: Rc::default(),
             calibrated: found.calibrated,
+            passages,
             profile: profile.into(),
             is_qualified,
         }
+    }
+
+    /// Its passages, which searches by meaning go by.
+    pub fn passages(&self) -> Option<&Passages> {
+        self.passages.as_ref().as_ref().ok()?.as_ref()
     }
 
     /// Whether an index over `harca.with_frequencies` finds its documents. A search that goes without GIN need not know.

@@ -34,6 +34,7 @@ impl Search<'_> {
         }
         outcome.vector = ranked.scores();
         outcome.boosts.extend(ranked.boosts());
+        outcome.passages.extend(ranked.passages());
         outcome.vector_rows = ranked.candidates;
         if outcome.strategy == VectorFirst {
             outcome.score_vector_rows(self);
@@ -103,8 +104,11 @@ impl Scope<'_> {
         format!("t.{}", self.target.embedding)
     }
 
-    /// Its distance to that of the query.
+    /// Its distance to that of the query, or that of its nearest passage.
     pub(super) fn distance(&self) -> String {
+        if let Some(passages) = self.target.passages() {
+            return self.least_distance(passages);
+        }
         let Target { embedding, operator, embedding_type, .. } = self.target;
         format!("t.{embedding} {operator} $4::{embedding_type}")
     }
@@ -112,6 +116,9 @@ impl Scope<'_> {
     /// The query of the vector leg: identifier, distance, perhaps the document, and the values of boosts. An exact one
     /// uses no vector index.
     pub fn vector_sql(&self, exact: bool, with_document: bool) -> String {
+        if let Some(passages) = self.target.passages() {
+            return self.passages_sql(passages, exact, with_document, self.first_passages());
+        }
         let Target { table, id, document, embedding, .. } = self.target;
         let distance = self.distance();
         let document = match (with_document, self.ranking) {
@@ -132,6 +139,9 @@ impl Scope<'_> {
 
     /// Runs the query of the vector leg.
     fn vector(&self, connection: &Connection, terms: Option<&Terms>, exact: bool, with_document: bool) -> Ranked {
+        if let Some(passages) = self.target.passages() {
+            return self.nearest_passages(connection, passages, terms, exact, with_document);
+        }
         let output = Output::of(self.target.id_type);
         let first_boost = 2 + usize::from(with_document);
         let mut best = Best::new(self.candidates);
@@ -149,6 +159,7 @@ impl Scope<'_> {
                 words: if with_document && self.ranking == Ranking::TsRankCd { row.double(2) } else { None },
                 other: if with_document && self.ranking == Ranking::Bm25 { row.copy(2) } else { None },
                 boost: self.boost(row, first_boost),
+                passage: None,
             };
             best.offer(score, || output.id(row), extra);
         };
@@ -218,8 +229,10 @@ impl WidenedScan {
         }
         let settings = LocalSettings::begin();
         let ef_search = setting(c"hnsw.ef_search").and_then(|value| value.parse::<usize>().ok());
-        if ef_search.is_some_and(|former| former < scope.candidates) {
-            settings.set(c"hnsw.ef_search", &scope.candidates.min(1000).to_string());
+        // Rows may have several of the nearest passages.
+        let wanted = if scope.target.passages().is_some() { 2 * scope.candidates } else { scope.candidates };
+        if ef_search.is_some_and(|former| former < wanted) {
+            settings.set(c"hnsw.ef_search", &wanted.min(1000).to_string());
         }
         for (name, value) in [(c"hnsw.iterative_scan", "strict_order"), (c"ivfflat.iterative_scan", "relaxed_order")] {
             if setting(name).as_deref() == Some("off") {

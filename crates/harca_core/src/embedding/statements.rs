@@ -17,6 +17,9 @@ pub struct Columns {
     pub embedding: String,
     /// Its type: pgvector's `vector` or `halfvec`.
     pub embedding_type: String,
+    /// The table of passages, with its schema, where texts are embedded in passages. Its columns are those of
+    /// `harca.create_passages`.
+    pub passages: Option<String>,
 }
 
 /// A parameter in the server's encoding as JSON.
@@ -51,8 +54,48 @@ impl Columns {
         let last = "k.n::pg_catalog.int4 OPERATOR(pg_catalog.*) $4";
         format!(
             "UPDATE {table} AS t SET {embedding} = ($3[{first} : {last}])::{embedding_type} FROM {keys} \
-             WHERE {these} AND {hash} OPERATOR(pg_catalog.=) $2[k.n::pg_catalog.int4]"
+             WHERE {these} AND {hash} OPERATOR(pg_catalog.=) $2[k.n::pg_catalog.int4] RETURNING k.n"
         )
+    }
+
+    /// Takes out the passages of keys (`$1 bytea`); none where there are no passages.
+    #[must_use]
+    pub fn remove_passages(&self) -> Option<String> {
+        let (passages, keys, these) = (self.passages.as_ref()?, self.keys(), self.these_passages());
+        Some(format!("DELETE FROM {passages} AS p USING {keys} WHERE {these}"))
+    }
+
+    /// Writes passages of keys (`$1 bytea`): the place of the key of each from 1 (`$2 integer[]`), its number, start and length
+    /// (`$3`, `$4`, `$5`, likewise), the hash of its text (`$6 bigint[]`), all numbers one after the other (`$7 real[]`), so many
+    /// for each (`$8 integer`); none where there are no passages.
+    #[must_use]
+    pub fn add_passages(&self) -> Option<String> {
+        let (passages, kind) = (self.passages.as_ref()?, &self.embedding_type);
+        let names: String = (1..=self.ids.len()).map(|n| format!("key{n}, ")).collect();
+        let key =
+            |(n, (_, kind)): (usize, &(String, String))| format!("(k.key OPERATOR(pg_catalog.->>) {n})::{kind}, ");
+        let values: String = self.ids.iter().enumerate().map(key).collect();
+        let n = "p.n::pg_catalog.int4";
+        let first = format!("({n} OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog.*) $8 OPERATOR(pg_catalog.+) 1");
+        let last = format!("{n} OPERATOR(pg_catalog.*) $8");
+        Some(format!(
+            "INSERT INTO {passages} ({names}passage, passage_start, passage_length, text_hash, embedding) \
+             SELECT {values}p.passage, p.passage_start, p.passage_length, p.text_hash, ($7[{first} : {last}])::{kind} \
+             FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), \
+             pg_catalog.unnest($6)) WITH ORDINALITY AS p (place, passage, passage_start, passage_length, text_hash, n) \
+             JOIN {} ON k.n OPERATOR(pg_catalog.=) p.place",
+            self.keys(),
+        ))
+    }
+
+    /// Takes out passages that belong to no row with a text; none where there are no passages.
+    #[must_use]
+    pub fn sweep_passages(&self) -> Option<String> {
+        let (passages, of_row) = (self.passages.as_ref()?, self.of_row());
+        let Self { table, text, .. } = self;
+        Some(format!(
+            "DELETE FROM {passages} AS p WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {of_row} AND t.{text} IS NOT NULL)"
+        ))
     }
 
     /// Takes the embeddings out of rows of keys (`$1 bytea`) that have no text any more.
@@ -66,11 +109,12 @@ impl Columns {
         )
     }
 
-    /// Keys of rows that have a text and no embedding, at most `$1 bigint` of them, in the order of the key; those behind the
+    /// Keys of rows that have a text and no embedding, or no passages where there are such, at most `$1 bigint` of them, in the order of the key; those behind the
     /// key `$2 bytea`, where there is one.
     #[must_use]
     pub fn missing(&self, behind: bool) -> String {
-        let Self { table, embedding, text, .. } = self;
+        let Self { table, .. } = self;
+        let missing = self.is_missing();
         let all = |of: &dyn Fn(usize, &(String, String)) -> String| {
             self.ids.iter().enumerate().map(|(n, id)| of(n, id)).collect::<Vec<_>>().join(", ")
         };
@@ -85,15 +129,24 @@ impl Columns {
         format!(
             "SELECT pg_catalog.convert_to(pg_catalog.jsonb_build_array({key})::pg_catalog.text, \
              pg_catalog.getdatabaseencoding()) FROM {table} AS t \
-             WHERE t.{embedding} IS NULL AND t.{text} IS NOT NULL{behind} ORDER BY {order} LIMIT $1"
+             WHERE {missing}{behind} ORDER BY {order} LIMIT $1"
         )
     }
 
-    /// Rows without an embedding that have a text.
+    /// How many rows have a text and no embedding, or no passages where there are such.
     #[must_use]
     pub fn count_missing(&self) -> String {
-        let Self { table, embedding, text, .. } = self;
-        format!("SELECT pg_catalog.count(*) FROM {table} AS t WHERE t.{embedding} IS NULL AND t.{text} IS NOT NULL")
+        format!("SELECT pg_catalog.count(*) FROM {} AS t WHERE {}", self.table, self.is_missing())
+    }
+
+    /// The condition that a row `t` has a text and is not embedded.
+    fn is_missing(&self) -> String {
+        let Self { embedding, text, .. } = self;
+        let none = match &self.passages {
+            None => format!("t.{embedding} IS NULL"),
+            Some(passages) => format!("NOT EXISTS (SELECT FROM {passages} AS p WHERE {})", self.of_row()),
+        };
+        format!("{none} AND t.{text} IS NOT NULL")
     }
 
     fn keys(&self) -> String {
@@ -105,6 +158,21 @@ impl Columns {
         let one = |(n, (column, kind)): (usize, &(String, String))| {
             format!("t.{column} OPERATOR(pg_catalog.=) (k.key OPERATOR(pg_catalog.->>) {n})::{kind}")
         };
+        self.ids.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// The condition that a passage `p` is one of a key `k`.
+    fn these_passages(&self) -> String {
+        let one = |(n, (_, kind)): (usize, &(String, String))| {
+            format!("p.key{} OPERATOR(pg_catalog.=) (k.key OPERATOR(pg_catalog.->>) {n})::{kind}", n + 1)
+        };
+        self.ids.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// The condition that a passage `p` is one of a row `t`.
+    fn of_row(&self) -> String {
+        let one =
+            |(n, (column, _)): (usize, &(String, String))| format!("p.key{} OPERATOR(pg_catalog.=) t.{column}", n + 1);
         self.ids.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
     }
 
@@ -125,6 +193,7 @@ mod tests {
             text: "\"the text\"".into(),
             embedding: "e".into(),
             embedding_type: "public.vector".into(),
+            passages: None,
         }
     }
 
@@ -150,5 +219,20 @@ mod tests {
         assert!(write.starts_with("UPDATE public.note AS t SET e = ($3["));
         assert!(write.contains(")::public.vector FROM"));
         assert!(write.contains("COLLATE pg_catalog.\"C\", 0) OPERATOR(pg_catalog.=) $2[k.n::pg_catalog.int4]"));
+    }
+    #[test]
+    fn passages_are_those_of_a_key() {
+        let without = columns(&[("id", "integer")]);
+        assert_eq!((without.remove_passages(), without.add_passages(), without.sweep_passages()), (None, None, None));
+        let with = Columns { passages: Some("public.p".into()), ..columns(&[("a", "integer"), ("b", "text")]) };
+        let missing = "NOT EXISTS (SELECT FROM public.p AS p WHERE p.key1 OPERATOR(pg_catalog.=) t.a AND p.key2 OPERATOR(pg_catalog.=) t.b)";
+        assert!(with.count_missing().ends_with(&format!("{missing} AND t.\"the text\" IS NOT NULL")));
+        let removed = with.remove_passages().unwrap();
+        assert!(removed.ends_with("p.key2 OPERATOR(pg_catalog.=) (k.key OPERATOR(pg_catalog.->>) 1)::text"));
+        let added = with.add_passages().unwrap();
+        assert!(added.starts_with("INSERT INTO public.p (key1, key2, passage, "));
+        assert!(added.contains(
+            "SELECT (k.key OPERATOR(pg_catalog.->>) 0)::integer, (k.key OPERATOR(pg_catalog.->>) 1)::text, p.passage, "
+        ));
     }
 }
