@@ -17,7 +17,6 @@ CARGO_DENY_VERSION=0.18.3
 ORT_LIBRARY=libonnxruntime.so.$ORT_VERSION
 
 export PGRX_HOME=$BUILD/pgrx
-export PATH=$BUILD/tools/bin:$PATH
 
 step_started=$(date +%s)
 
@@ -31,10 +30,33 @@ say() {
 note() { printf '    %s\n' "$*" >&2; }
 
 # took: close the step with the time it really took.
-took() { note "done in $(($(date +%s) - step_started)) s"; }
+took() {
+    still
+    note "done in $(($(date +%s) - step_started)) s"
+}
+
+# ticking: a line every 20 s from here to the next took or die, for a step that may be silent for longer.
+ticking() {
+    # A second at a time, and nothing on standard output: whoever waits for its end would wait for the last sleep, too.
+    {
+        seconds=0
+        while sleep 1 && kill -0 $$ 2>/dev/null; do
+            seconds=$((seconds + 1))
+            [ $((seconds % 20)) != 0 ] || note "at it for $(($(date +%s) - step_started)) s"
+        done
+    } >&2 &
+    ticker=$!
+}
+
+# still: ends it.
+still() {
+    [ -z "${ticker:-}" ] || kill "$ticker" 2>/dev/null || true
+    ticker=
+}
 
 # die TEXT: stop with one paragraph that says what is wrong and what to do about it.
 die() {
+    still
     printf '\npg_harca: %s\n' "$*" | fold -s -w 100 >&2
     exit 1
 }
@@ -155,6 +177,9 @@ Fedora, RHEL: dnf install postgresql$2-devel)."
 # runs, because the bindings are generated again whenever one of them changes.
 cargo_env() {
     export PGRX_PG_CONFIG_PATH=$1
+    # pgrx is told the server by that variable, but builds again and again while this file is missing.
+    mkdir -p "$PGRX_HOME"
+    [ -f "$PGRX_HOME/config.toml" ] || printf '[configs]\n' >"$PGRX_HOME/config.toml"
     if [ -e "$BUILD/libclang/libclang.so" ]; then
         export LIBCLANG_PATH=$BUILD/libclang
         # The wheel brings the library without clang's own headers (stddef.h and friends): lend it the C compiler's.

@@ -7,7 +7,6 @@ source "$(dirname "$0")/base.sh"
 pg_config=$(resolve "${1:-$BUILD/pg18/bin/pg_config}")
 major=$(server_version "$pg_config")
 need_headers "$pg_config" "$major"
-"$ROOT/scripts/setup_tools.sh"
 "$ROOT/scripts/setup_libclang.sh"
 cargo_env "$pg_config"
 for name in PGRX_HOME PGRX_PG_CONFIG_PATH LIBCLANG_PATH BINDGEN_EXTRA_CLANG_ARGS; do

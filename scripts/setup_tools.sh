@@ -1,10 +1,6 @@
 #!/usr/bin/env bash
-# Builds cargo-pgrx, which compiles the extension and writes its install SQL, into .build/tools.
+# Builds cargo-pgrx into .build/tools, for scripts/check_install_sql.sh alone: the extension is compiled by plain cargo.
 source "$(dirname "$0")/base.sh"
-
-# cargo-pgrx is told the server by an environment variable, but pgrx builds again and again while this file is missing.
-mkdir -p "$PGRX_HOME"
-[ -f "$PGRX_HOME/config.toml" ] || printf '[configs]\n' >"$PGRX_HOME/config.toml"
 
 if [ "$("$BUILD/tools/bin/cargo-pgrx" pgrx --version 2>/dev/null)" = "cargo-pgrx $PGRX_VERSION" ]; then
     exit 0

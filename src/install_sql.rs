@@ -1,4 +1,6 @@
-//! How the files of `sql/` become the script that `CREATE EXTENSION` runs. Which files, and in what order, says `lib.rs`.
+//! The files of `sql/` that make up the script that `CREATE EXTENSION` runs. Which, and in what order, says `lib.rs`.
+//! `scripts/install_sql.py` puts them together; what stands here has them compiled in where cargo-pgrx looks for them, which
+//! `scripts/check_install_sql.sh` lets make the same script, and is an error where a file is not there.
 
 /// Runs the files one after another, the first before and the last after all that pgrx generates. pgrx orders files by the
 /// names that they require, and wants paths and names as literals, which no macro can put together: so the list holds whole
