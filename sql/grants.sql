@@ -21,6 +21,8 @@ GRANT EXECUTE ON FUNCTION harca.load_model() TO pg_monitor;
 REVOKE ALL ON FUNCTION harca.reset_local_cache() FROM PUBLIC;
 REVOKE ALL ON FUNCTION harca.cache_statistics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION harca.cache_statistics() TO pg_monitor;
+REVOKE ALL ON FUNCTION harca.hit_curve() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION harca.hit_curve() TO pg_monitor;
 REVOKE ALL ON FUNCTION harca.inference_statistics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION harca.inference_statistics() TO pg_monitor;
 REVOKE ALL ON FUNCTION harca.memory_statistics() FROM PUBLIC;
@@ -44,7 +46,9 @@ REVOKE ALL ON FUNCTION
     harca.stability_index(bigint[], bigint[]), harca.drift_verdict(double precision, bigint, bigint),
     harca.aligned_classes(text[], bigint[], text[]), harca.reset_drift_windows(), harca.set_drift_reference(),
     harca.drop_drift_reference(), harca.health(), harca.logged_queries(), harca.forget_queries(timestamptz),
-    harca.unlogged_queries(), harca.export_training_data(real, boolean)
+    harca.unlogged_queries(), harca.export_training_data(real, boolean), harca.advice_on(text), harca.server_facts(), harca.index_facts(regclass, name[], text),
+    harca.measured_recall(harca.search_target, integer), harca.measured_facts(harca.search_target, bigint), harca.target_facts(boolean),
+    harca.model_facts(), harca.engine_facts(), harca.advise(boolean)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     harca.builtin_model(), harca.model_key(text), harca.inspect_model(json, bytea), harca.register_model(json, bytea),
@@ -60,7 +64,9 @@ GRANT EXECUTE ON FUNCTION
     harca.builtin_model(), harca.model_counts(), harca.model_parts(), harca.same_class_mix(bigint[], bigint[]),
     harca.same_mean(double precision[], double precision[]), harca.stability_index(bigint[], bigint[]),
     harca.drift_verdict(double precision, bigint, bigint), harca.aligned_classes(text[], bigint[], text[]),
-    harca.unlogged_queries(), harca.health(), harca.engine_status(), harca.engine_statistics()
+    harca.unlogged_queries(), harca.health(), harca.engine_status(), harca.engine_statistics(), harca.advice_on(text), harca.server_facts(), harca.index_facts(regclass, name[], text),
+    harca.measured_recall(harca.search_target, integer), harca.measured_facts(harca.search_target, bigint), harca.target_facts(boolean),
+    harca.model_facts(), harca.engine_facts(), harca.advise(boolean)
     TO harca_admin, pg_monitor;
 GRANT SELECT ON harca.stat_engine, harca.models, harca.deployment, harca.stat_models, harca.drift, harca.drift_reference TO harca_admin, pg_monitor;
 

@@ -48,5 +48,6 @@ install_sql! {
     "../sql/watch/drift.sql"
     "../sql/watch/query_log.sql"
     "../sql/watch/health.sql"
+    "../sql/watch/advice.sql"
     "../sql/grants.sql"
 }

@@ -25,3 +25,14 @@ CREATE FUNCTION harca.cache_reset() RETURNS bigint
     AS 'MODULE_PATHNAME', 'harca_cache_reset';
 COMMENT ON FUNCTION harca.cache_reset() IS
 'Forgets the answers and the embeddings of the shared caches, and those that this session keeps; gives how many there were. The counts go on. An answer that another session is storing at this moment may stay';
+
+CREATE FUNCTION harca.hit_curve(
+    OUT entries bigint,
+    OUT hit_ratio double precision,
+    OUT lookups bigint,
+    OUT keys bigint
+) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 8
+    AS 'MODULE_PATHNAME', 'harca_hit_curve';
+COMMENT ON FUNCTION harca.hit_curve() IS
+'Which share of the look-ups of the shared cache since counted_since of harca.stat_cache would have been hits with so many entries, if it always put out the answer that was asked for longest ago, from an eighth of its capacity to 16 times as many. It rests on the reuse distances of a sample: so many look-ups, of so many keys that are followed now. No rows before 1,000 look-ups of 100 keys are sampled, of one key in 64 to begin with, nor while pg_harca.track_statistics is off';

@@ -3,6 +3,7 @@
 //! Promises: a function reads its arguments, asks a room below or the core, and gives the result; it holds no state.
 //! Uses: every room but [`init`](crate::init). Used by: PostgreSQL alone. The files never use each other.
 
+mod advice;
 mod bm25;
 mod classify;
 mod embedding;

@@ -1,4 +1,4 @@
-//! `harca.cache_statistics`, `harca.inference_statistics`, `harca.memory_statistics`, `harca.cache_reset`, `harca.stat_reset`.
+//! `harca.cache_statistics`, `harca.hit_curve`, `harca.inference_statistics`, `harca.memory_statistics`, `harca.cache_reset`, `harca.stat_reset`.
 #![allow(unsafe_code)] // exported symbols
 
 use harca_core::watch::model_stats::ModelStats;
@@ -12,6 +12,7 @@ use crate::shared_memory::{self, Event};
 use crate::{backend, process, settings};
 
 sql_function!(pg_finfo_harca_cache_statistics, harca_cache_statistics, cache_statistics);
+sql_function!(pg_finfo_harca_hit_curve, harca_hit_curve, hit_curve);
 sql_function!(pg_finfo_harca_inference_statistics, harca_inference_statistics, inference_statistics);
 sql_function!(pg_finfo_harca_memory_statistics, harca_memory_statistics, memory_statistics);
 sql_function!(pg_finfo_harca_cache_reset, harca_cache_reset, cache_reset);
@@ -67,6 +68,19 @@ fn cache_statistics(call: &mut Call<'_>) -> Datum {
         Value::Null,
         Value::Null,
     ]);
+    call.null()
+}
+
+/// `harca.hit_curve() → setof record`: a row for each size, once enough look-ups have been sampled.
+fn hit_curve(call: &mut Call<'_>) -> Datum {
+    let mut rows = call.rows();
+    if let Some(shared) = shared_memory::attach().filter(shared_memory::Shared::has_cache)
+        && let Some(curve) = shared.hit_curve()
+    {
+        for size in shared.curve_sizes() {
+            rows.push([size.into(), Value::Double(curve.hit_ratio(size)), curve.lookups.into(), curve.keys.into()]);
+        }
+    }
     call.null()
 }
 

@@ -53,6 +53,9 @@ impl Cache {
         let Some((shared, cache)) = &self.shared else {
             return self.local.get(key, now, ttl);
         };
+        if settings::track_statistics() {
+            shared.sample(key, now, ttl);
+        }
         match cache.get(key, now, ttl) {
             Lookup::Hit(answer) => {
                 if settings::track_statistics() {

@@ -10,6 +10,7 @@
 //! | [`Header`], but its atomics | the process that makes the memory, before anybody else sees it | anybody |
 //! | the [`Header`]'s atomics | anybody who may reset statistics, relaxed | anybody |
 //! | a [`Slot`] | the process that has its number, by relaxed stores; nobody else has that number at the time | anybody; counts may be a moment behind each other |
+//! | the [`ReuseSampler`] | whoever has claimed it, under the contract of [`harca_core::cache::reuse`] | anybody |
 //! | the [`ModelStats`] | anybody who has run the model, by atomic additions | anybody |
 //! | the [`Arm`]s and [`Health`]s | anybody, under the contract of [`harca_core::watch::traffic`] and [`harca_core::watch::breaker`] | anybody |
 //! | the calibrations | anybody who searches, under the contract of [`harca_core::search::calibration::shared`] | anybody |
@@ -54,9 +55,11 @@ use std::cell::Cell;
 use std::slice;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use harca_core::cache::shared::{Set, SharedCache};
+use harca_core::cache::reuse::{Curve, Reference, ReuseSampler};
+use harca_core::cache::shared::{Set, SharedCache, WAYS};
 use harca_core::cache::vectors::{VectorCache, VectorSet};
 use harca_core::search::calibration::shared as calibration;
+use harca_core::text::key::Key;
 use harca_core::watch::model_stats::ModelStats;
 use harca_core::watch::traffic::{Arm, Block, Health};
 use pgrx::pg_sys;
@@ -135,6 +138,13 @@ const ARMS: usize = 64;
 /// Models in all databases whose health is known; likewise.
 const HEALTHS: usize = 32;
 
+/// One key of the cache in 2⁶ is sampled to begin with: the others cost a look-up a word that is read, and these a walk over the
+/// keys that are followed, some hundred of them with the usual 10,000 answers.
+const REUSE_HALVINGS: u64 = 6;
+
+/// How many times larger than it is a cache is thought of at most.
+const REUSE_REACH: u64 = 16;
+
 /// Search targets in all databases whose searches are learned from; likewise.
 const CALIBRATIONS: usize = 128;
 
@@ -158,6 +168,8 @@ struct Header {
     reset_at: AtomicI64,
     /// Sampled queries that found no room in the log.
     unlogged: AtomicU64,
+    /// How far apart look-ups of the same answers are.
+    reuse: ReuseSampler,
     models: [ModelStats; MODELS],
 }
 
@@ -230,6 +242,7 @@ impl Layout {
                 base: Slot::default(),
                 reset_at: AtomicI64::new(process::current_time()),
                 unlogged: AtomicU64::new(0),
+                reuse: ReuseSampler::new(REUSE_HALVINGS),
                 models: Default::default(),
             });
         }
@@ -349,10 +362,31 @@ impl Shared {
             base.store(total, Relaxed);
         }
         self.header.models.iter().for_each(ModelStats::reset);
+        self.header.reuse.reset(REUSE_HALVINGS);
         self.arms.iter().for_each(Block::clear);
         self.header.vector_counts.iter().for_each(|count| count.store(0, Relaxed));
         self.header.unlogged.store(0, Relaxed);
         self.header.reset_at.store(now, Relaxed);
+    }
+
+    /// Tells the sampler of reuse distances of a look-up.
+    #[inline]
+    pub fn sample(&self, key: Key, now: i64, ttl: i64) {
+        let reach = (self.sets.len() * WAYS) as u64 * REUSE_REACH;
+        self.header.reuse.look_up(&Reference { key, now, ttl, reach });
+    }
+
+    /// How often caches of other sizes would have hit since the last reset; none before enough is known.
+    pub fn hit_curve(&self) -> Option<Curve> {
+        let counts = self.counts();
+        self.header.reuse.curve(counts[Event::Hit as usize].wrapping_add(counts[Event::Miss as usize]))
+    }
+
+    /// The sizes that a curve is shown for: up to what is sampled.
+    pub fn curve_sizes(&self) -> impl Iterator<Item = u64> {
+        let capacity = (self.sets.len() * WAYS) as u64;
+        let halves = (1..=3).rev().map(move |power| capacity >> power);
+        halves.chain((0..=REUSE_REACH.ilog2()).map(move |power| capacity << power)).filter(|size| *size > 0)
     }
 
     /// Tells the others what this process keeps in memory.

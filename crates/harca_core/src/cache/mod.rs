@@ -7,10 +7,12 @@
 //!
 //! - [`local`]: the cache of one session (L1).
 //! - [`shared`]: the one of all sessions (L2); it opens with its locking contract.
+//! - [`reuse`]: how often a cache of another size would have hit, from a sample of its keys.
 //! - [`vectors`]: vectors of queries, for all sessions.
 //! - [`dump`]: [`shared`] as a file (L3), over a restart.
 
 pub mod dump;
 pub mod local;
+pub mod reuse;
 pub mod shared;
 pub mod vectors;

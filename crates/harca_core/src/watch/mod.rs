@@ -6,6 +6,7 @@
 //! [`protocol`](crate::protocol), for the names of models. Used by:
 //! no other room.
 //!
+//! - [`advice`]: what to change on a server, told from facts.
 //! - [`histogram`]: times. [`model_stats`]: what each model has done.
 //! - [`traffic`]: what models have answered, by the part that they take, and how they are.
 //! - [`breaker`]: takes the traffic from a model that has become slow.
@@ -13,6 +14,7 @@
 //! - [`restarts`]: when the engine is started again, and whom to blame for its end.
 //! - [`query_log`]: sampled queries in files.
 
+pub mod advice;
 pub mod breaker;
 pub mod drift;
 pub mod histogram;
