@@ -96,8 +96,9 @@ class Engine:
             SELECT count(*) FROM unnest('{{{",".join(map(str, places))}}}'::integer[]) AS p (place) JOIN query AS q USING (place),
                                  hybrid_search('document', q.content, q.embedding)""")
 
-    def legs(self):
-        """What each leg finds when both run, as hybrid_search shows it."""
+    def legs(self, **options):
+        """What each leg finds when both run, as hybrid_search shows it with these options."""
+        options = json.dumps({"strategy": "parallel", **options})
         rows = self.connection.query(f"""
             SELECT q.place,
                    coalesce(json_agg(json_build_array(h.id, h.vector_score) ORDER BY h.vector_rank) FILTER (WHERE h.vector_rank IS NOT NULL), '[]'),
@@ -109,7 +110,7 @@ class Engine:
             LEFT JOIN LATERAL (
                 SELECT s.* FROM generate_series(0, {CANDIDATES}, {CANDIDATES}) AS page,
                                 hybrid_search('document', q.content, q.embedding, {CANDIDATES}, page,
-                                              options => '{{"strategy": "parallel"}}') AS s
+                                              options => '{options}') AS s
             ) AS h ON true
             GROUP BY q.place, q.content ORDER BY q.place""")
         return [

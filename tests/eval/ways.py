@@ -9,6 +9,9 @@ from . import measures
 ALPHAS = [round(0.05 * step, 2) for step in range(21)]
 HALF = ALPHAS.index(0.5)
 
+# What anybody has to begin with: BM25 with the k1 of the target for all queries, of which the extension takes less for exact terms.
+K1 = 0.9
+
 # Searches after which the weight is looked at that a table has learned.
 STEPS = [0, 20, 50, 100, 200, 1000]
 
@@ -68,10 +71,10 @@ def compare(engine, collection, query_embeddings):
     new = judge(*engine.search())
     engine.calibrate("on")
     learned = learn(engine, len(collection.queries), collection.name)
-    legs = engine.legs()
+    legs = engine.legs(k1=K1)
     outcome = Outcome(learned=learned, keyword_found=sum(bool(leg.keyword) for leg in legs) / len(legs))
     outcome.plain = [judge([plain(leg, alpha) for leg in legs]) for alpha in ALPHAS]
-    outcome.fixed = [judge(rankings) for rankings in engine.fuse(legs, ALPHAS)]
+    outcome.fixed = [judge(rankings) for rankings in engine.fuse(engine.legs(), ALPHAS)]
     (by_rank,) = engine.fuse(legs, [0.5], "rrf")
     outcome.ways = {
         "BM25": judge([[id_ for id_, _ in leg.keyword] for leg in legs]),
