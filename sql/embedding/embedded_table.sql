@@ -162,6 +162,15 @@ CREATE FUNCTION harca.call_embedding_worker() RETURNS void
 COMMENT ON FUNCTION harca.call_embedding_worker() IS
 'Has the worker of this database started, unless it runs, when the transaction commits';
 
+CREATE FUNCTION harca.lock_embeddings(target text) RETURNS void
+    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+BEGIN ATOMIC
+    -- Not the row of the target, which whoever writes its table may have locked.
+    SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(target, 0));
+END;
+COMMENT ON FUNCTION harca.lock_embeddings(text) IS
+'Lets the worker write no embeddings of a target until the transaction is over, which changes where they go: then it looks again';
+
 CREATE FUNCTION harca.keep_embedded(target text, relation regclass, model text, rows_per_second real, chunking jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -220,6 +229,7 @@ BEGIN
                   DETAIL = 'Its type is not one of PostgreSQL''s own, nor a domain over one.',
                   HINT = 'Register the target with another key of the table.';
     END IF;
+    PERFORM harca.lock_embeddings(target);
     has_passages := harca.keep_passages(kept, chunking);
     DELETE FROM harca.embedded_table e WHERE e.target = target;
     INSERT INTO harca.embedded_table (target, rows_per_second) VALUES (target, rows_per_second);

@@ -112,6 +112,22 @@ $$;
 COMMENT ON FUNCTION harca.change_embedding_model(text, text, real) IS
 'Has the rows of a search target embedded by another model, in a column of their own with the same indexes, while searches use the former one; when all rows are done, searches go over to it in one transaction. harca.embedding_progress shows how far it is, under the name of the target with the model behind it. Both columns are kept in step until harca.end_embedding_change or harca.undo_embedding_change; for the owner of the table';
 
+CREATE FUNCTION harca.queue_for_both(target text) RETURNS void
+    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- Nobody but whoever waits for a row loses by it: what is queued already is not queued again.
+    INSERT INTO harca.embedding_queue (target, key)
+    SELECT DISTINCT o.name, q.key
+    FROM harca.embedding_change c
+    CROSS JOIN LATERAL (VALUES (c.target, c.shadow), (c.shadow, c.target)) AS o (name, other)
+    JOIN harca.embedding_queue q ON q.target = o.other
+    WHERE c.target = $1
+      AND NOT EXISTS (SELECT FROM harca.embedding_queue k WHERE k.target = o.name AND k.key = q.key AND k.attempts = 0);
+END;
+COMMENT ON FUNCTION harca.queue_for_both(text) IS
+'Queues the rows for both columns of a target whose model changes that are queued for one: the columns are about to change places, and what was done of the one was not of the other';
+
 CREATE FUNCTION harca.exchange_embeddings(target text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -122,15 +138,17 @@ DECLARE
     one harca.search_target;
     other harca.search_target;
 BEGIN
+    PERFORM harca.lock_embeddings(name) FROM unnest(ARRAY[change.target, change.shadow]) AS name ORDER BY name;
     SELECT * INTO STRICT one FROM harca.search_target t WHERE t.name = change.target;
     SELECT * INTO STRICT other FROM harca.search_target t WHERE t.name = change.shadow;
     UPDATE harca.search_target t SET embedding_column = other.embedding_column, embedding_model = other.embedding_model
     WHERE t.name = one.name;
     UPDATE harca.search_target t SET embedding_column = one.embedding_column, embedding_model = one.embedding_model
     WHERE t.name = other.name;
-    UPDATE harca.passage_table p SET relation = o.relation, tokens = o.tokens, overlap = o.overlap
+    UPDATE harca.passage_table p SET relation = o.relation, tokens = o.tokens, overlap = o.overlap, in_use = o.in_use
     FROM harca.passage_table o
     WHERE (p.target, o.target) IN ((one.name, other.name), (other.name, one.name));
+    PERFORM harca.queue_for_both(target);
     -- What was learned of the former embeddings says nothing of these.
     PERFORM harca.refresh_search_statistics(target);
     PERFORM harca.reset_calibration(target);

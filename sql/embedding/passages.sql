@@ -93,6 +93,23 @@ $$;
 COMMENT ON FUNCTION harca.create_passages(harca.search_target, integer) IS
 'Creates the table of the passages of a target, with its indexes, beside the searched table and for its owner';
 
+CREATE FUNCTION harca.use_passages(target text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    UPDATE harca.passage_table p SET in_use = true WHERE p.target = target AND NOT p.in_use;
+    IF FOUND THEN
+        -- What was learned of the embeddings of rows says nothing of those of passages.
+        PERFORM harca.refresh_search_statistics(target);
+        PERFORM harca.reset_calibration(target);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.use_passages(text) IS
+'Lets searches go by the passages of a target, which are all there, unless they do; called by the worker, with the rights of the owner of the table';
+
 CREATE FUNCTION harca.keep_passages(target harca.search_target, chunking jsonb) RETURNS boolean
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp

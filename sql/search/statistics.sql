@@ -210,7 +210,7 @@ BEGIN
                  CASE WHEN greatest(a.live, a.planned) > 2 * sample_rows::bigint
                       THEN format(' TABLESAMPLE SYSTEM (%s) REPEATABLE (0)', 100 * sample_rows::float8 / greatest(a.live, a.planned))
                       ELSE '' END AS sampled
-          FROM harca.passage_table p CROSS JOIN LATERAL harca.table_activity(p.relation) AS a WHERE p.target = target
+          FROM harca.passage_table p CROSS JOIN LATERAL harca.table_activity(p.relation) AS a WHERE p.target = target AND p.in_use
           UNION ALL
           SELECT 2, searched.embedding_column, searched.relation::regclass,
                  (SELECT string_agg(format('format(''%%s'', %I)', c.name), ' || ') FROM unnest(searched.id_columns) AS c (name)), sample) AS e

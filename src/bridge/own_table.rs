@@ -79,6 +79,11 @@ impl Row<'_> {
         self.datum(column).map(|datum| datum.value() as i64)
     }
 
+    /// Whether a `boolean` is true.
+    pub fn is_true(&self, column: usize) -> bool {
+        self.datum(column).is_some_and(|datum| datum.value() & 0xff != 0)
+    }
+
     /// A `real`.
     pub fn real(&self, column: usize) -> Option<f32> {
         self.datum(column).map(|datum| f32::from_bits(datum.value() as u32))

@@ -8,6 +8,9 @@
 //! takes what it has seen out of the queue. What changes in between has queued its row again. Where it ends in between, by
 //! whatever end, the rows are still queued: their texts are embedded a second time, and written once.
 //!
+//! What changes the model or the column of a target, its passages, or has all begun anew, waits for the end of that transaction;
+//! one that comes after it sees the change, writes nothing, and the worker looks again.
+//!
 //! Rows that were there before are read in the order of their keys, a batch after the other, and the key that was reached is
 //! kept with them.
 //!

@@ -66,6 +66,7 @@ const WAITS: &str = "
         WHERE h.shadow OPERATOR(pg_catalog.=) $1
           AND (q.attempts OPERATOR(pg_catalog.=) 0 OR q.not_before IS NOT NULL))";
 const SWITCH: &str = "SELECT harca.switch_embeddings($1)";
+const USE_PASSAGES: &str = "SELECT harca.use_passages($1)";
 const IN_STEP: &str = "SELECT pg_catalog.pg_notify('harca_embedding', $1)";
 
 /// The keys of rows.
@@ -167,10 +168,14 @@ pub fn failed(table: &Table, key: &[u8], entries: &[i64], error: &str) {
     change(FAILED, &[entries.to_vec().into(), attempts.into(), error.to_owned().into(), pause.into()]);
 }
 
-/// Takes out passages of rows that are gone without a trigger that has seen it.
-pub fn sweep(table: &Table) {
-    if let Some(sql) = table.columns.sweep_passages() {
-        acting_as(table.owner, || change(&sql, &[]));
+/// Takes out passages of rows that are gone without a trigger that has seen it, and lets searches go by the others, which are all
+/// there.
+pub fn use_passages(table: &Table) {
+    if let Some(sweep) = table.columns.sweep_passages() {
+        acting_as(table.owner, || {
+            change(&sweep, &[]);
+            change(USE_PASSAGES, &[table.target.clone().into()]);
+        });
     }
 }
 

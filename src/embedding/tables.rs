@@ -19,7 +19,7 @@ const TABLES: &str = "
            (SELECT pg_catalog.format('%I.%I', q.nspname, r.relname)
             FROM pg_catalog.pg_class AS r JOIN pg_catalog.pg_namespace AS q ON q.oid OPERATOR(pg_catalog.=) r.relnamespace
             WHERE r.oid OPERATOR(pg_catalog.=) p.relation::pg_catalog.oid),
-           p.tokens, p.overlap
+           p.tokens, p.overlap, p.relation::pg_catalog.oid, pg_catalog.date_part('epoch', k.since)
     FROM harca.embedded_table AS k
     JOIN harca.search_target AS t ON t.name OPERATOR(pg_catalog.=) k.target
     JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.relation::pg_catalog.oid
@@ -32,7 +32,7 @@ const TABLES: &str = "
     LEFT JOIN harca.passage_table AS p ON p.target OPERATOR(pg_catalog.=) t.name
     WHERE t.embedding_model IS NOT NULL
     GROUP BY t.name, n.nspname, c.relname, c.relowner, t.embedding_model, t.text_column, t.embedding_column, e.atttypid,
-             k.rows_per_second, k.rows, k.is_backfilled, k.backfilled_to, p.target
+             k.rows_per_second, k.rows, k.is_backfilled, k.backfilled_to, k.since, p.target
     ORDER BY t.name";
 
 /// A table.
@@ -57,6 +57,49 @@ pub struct Table {
     pub is_awaited: bool,
     /// How its texts are cut, where they are embedded in passages.
     pub chunking: Option<Chunking>,
+    /// The table of these.
+    passages: Option<Oid>,
+    /// When it was asked for, in seconds.
+    since: Option<f64>,
+}
+
+/// Whether the embeddings of a target are still of the same model, have the same place, and were not asked for anew. Of an earlier snapshot it might not be
+/// known, so it is asked behind the lock of `harca.lock_embeddings`, by a statement of its own.
+const HOLD: &str = "SELECT pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended($1, 0))";
+const UNCHANGED: &str = "
+    SELECT EXISTS (
+        SELECT FROM harca.embedded_table AS k
+        JOIN harca.search_target AS t ON t.name OPERATOR(pg_catalog.=) k.target
+        LEFT JOIN harca.passage_table AS p ON p.target OPERATOR(pg_catalog.=) t.name
+        WHERE t.name OPERATOR(pg_catalog.=) $1 AND t.embedding_model OPERATOR(pg_catalog.=) $2
+          AND pg_catalog.quote_ident(t.embedding_column) OPERATOR(pg_catalog.=) $3
+          AND p.relation::pg_catalog.oid IS NOT DISTINCT FROM $4
+          AND p.tokens IS NOT DISTINCT FROM $5 AND p.overlap IS NOT DISTINCT FROM $6
+          AND pg_catalog.date_part('epoch', k.since) OPERATOR(pg_catalog.=) $7)";
+
+impl Table {
+    /// Whether embeddings that were made for it can be written: nothing has changed since it was read, nor does until the
+    /// transaction is over.
+    pub fn is_unchanged(&self) -> bool {
+        let size = |size: usize| i32::try_from(size).unwrap_or(i32::MAX);
+        let (tokens, overlap) = self.chunking.map(|chunking| (size(chunking.tokens), size(chunking.overlap))).unzip();
+        let embedding = self.columns.embedding.clone();
+        super::transaction::or_raise(Spi::connect_mut(|client| {
+            client.update(HOLD, None, &[self.target.clone().into()])?;
+            let (target, model) = (self.target.clone(), self.model.clone());
+            let parameters = [
+                target.into(),
+                model.into(),
+                embedding.into(),
+                self.passages.into(),
+                tokens.into(),
+                overlap.into(),
+                self.since.into(),
+            ];
+            client.update(UNCHANGED, Some(1), &parameters)?.first().get_one::<bool>()
+        }))
+        .unwrap_or(false)
+    }
 }
 
 /// The models of search targets.
@@ -110,6 +153,8 @@ pub fn read() -> Vec<Table> {
                 backfilled_to: row.get(13)?,
                 is_awaited: row.get(14)?.unwrap_or(false),
                 chunking,
+                passages: row.get(18)?,
+                since: row.get(19)?,
             });
         }
         Ok::<_, spi::Error>(tables)

@@ -122,8 +122,8 @@ struct Worker {
     /// Requests in a row to which the engine had no answer, and until when nothing is asked of it.
     unanswered: u32,
     not_before: Option<Instant>,
-    /// When rows that were there before may be read again, by table.
-    backfill_from: HashMap<String, Instant>,
+    /// When rows that were there before may be read again, by table, and by what rate.
+    backfill_from: HashMap<String, (f32, Instant)>,
     /// Since when the engine runs that has the models.
     engine_since: Option<i64>,
 }
@@ -182,8 +182,9 @@ impl Worker {
         {
             return self.table_failed(table, &error);
         }
-        let may_backfill =
-            !table.is_backfilled && self.backfill_from.get(&table.target).is_none_or(|from| *from <= Instant::now());
+        // Who asks for another rate does not wait for the end of a pause by the former one.
+        let pauses = |(rate, until): &(f32, Instant)| Some(*rate) == table.rows_per_second && *until > Instant::now();
+        let may_backfill = !table.is_backfilled && !self.backfill_from.get(&table.target).is_some_and(pauses);
         match attempt(|| Batch::read(table, may_backfill)) {
             Ok(Some(batch)) => {
                 self.busy.insert(table.target.clone());
@@ -229,7 +230,7 @@ impl Worker {
             && let Some(rate) = table.rows_per_second
         {
             let pause = Duration::try_from_secs_f32(batch.keys.keys.len() as f32 / rate).unwrap_or(LONG_REST);
-            self.backfill_from.insert(table.target.clone(), began + pause);
+            self.backfill_from.insert(table.target.clone(), (rate, began + pause));
         }
     }
 
@@ -284,7 +285,7 @@ impl Batch {
         if keys.keys.is_empty() && may_backfill {
             keys = queue::missing(table, most);
             if keys.keys.is_empty() {
-                queue::sweep(table);
+                queue::use_passages(table);
                 queue::backfilled(table, 0, None);
             }
         }
@@ -329,7 +330,11 @@ impl Batch {
         }
     }
 
+    /// Writes its embeddings, unless they are of a model or for a place that the table has no more: then all of it still waits.
     fn write(&self, table: &Table, vectors: &Vectors, took: Duration) {
+        if !table.is_unchanged() {
+            return;
+        }
         let written = rows::write(table, &self.keys, &self.rows, vectors);
         queue::done(self.entries.concat());
         self.note_backfill(table);

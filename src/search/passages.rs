@@ -13,7 +13,10 @@ use crate::bridge::own_table;
 use crate::bridge::server_text;
 
 /// Columns of `harca.passage_table`, from 0, in the order of `sql/search/passages.sql`.
-const RELATION: usize = 1;
+mod passage_column {
+    pub const RELATION: usize = 1;
+    pub const IN_USE: usize = 4;
+}
 
 /// The passages of a target.
 pub struct Passages {
@@ -44,10 +47,16 @@ impl Passages {
     /// Those of a target whose table, identifying columns and type of embeddings are these. None where it has none; why they
     /// cannot be searched, where they cannot.
     pub fn of(target: &str, searched: Oid, ids: &[String], embedding: Oid) -> Result<Option<Self>, String> {
-        let mut relation = None;
+        use passage_column::*;
+        let mut found = None;
         let key = server_text::from_utf8(target);
-        own_table::scan_for(c"passage_table", c"passage_table_pkey", key, |row| relation = row.oid(RELATION));
-        let Some(relation) = relation else { return Ok(None) };
+        own_table::scan_for(c"passage_table", c"passage_table_pkey", key, |row| {
+            found = row.oid(RELATION).map(|relation| (relation, row.is_true(IN_USE)));
+        });
+        let Some((relation, in_use)) = found else { return Ok(None) };
+        if !in_use {
+            return Err("not all rows have theirs yet".into());
+        }
         catalog::lock(relation);
         let Some(table) = catalog::relation_name(relation) else { return Err("their table does not exist".into()) };
         // Nothing else may run, or be read, in the name of whoever searches.
