@@ -15,6 +15,7 @@ done
 scripts/check_layers.sh
 scripts/check_links.py
 scripts/check_released.sh
+scripts/check_upgrade.py
 took
 
 say "spelling (seconds)"

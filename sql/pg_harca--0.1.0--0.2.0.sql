@@ -45,11 +45,11 @@ CREATE FUNCTION harca.embed(contents text[], model text, kind text DEFAULT 'docu
 COMMENT ON FUNCTION harca.embed(text[], text, text) IS
 'harca.embed for many texts at once: one row per element in storage order, counted from 1, with a null for an element that is null. In the engine they are bulk work, which interactive requests of other sessions pass';
 
-CREATE FUNCTION harca.embedding_model(name text, OUT model text, OUT dimensions integer) RETURNS record
+CREATE FUNCTION harca.embedding_model(name text, OUT model text, OUT dimensions integer, OUT tokens integer) RETURNS record
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100000
     AS 'MODULE_PATHNAME', 'harca_embedding_model';
 COMMENT ON FUNCTION harca.embedding_model(text) IS
-'Name and version of the model that harca.embed takes by this name, and the dimensions of its vectors. An error where there is none, it gives no vectors, or it cannot be run';
+'Name and version of the model that harca.embed takes by this name, the dimensions of its vectors, and the tokens that it reads of a text. An error where there is none, it gives no vectors, or it cannot be run';
 
 -- sql/search/text_search.sql
 
@@ -403,6 +403,103 @@ END;
 COMMENT ON FUNCTION harca.distance_sql(harca.search_target, text, text) IS
 'The SQL of the distance between two embeddings of a target, which are given as SQL themselves';
 
+-- sql/search/passages.sql
+CREATE TABLE harca.passage_table (
+    target text PRIMARY KEY REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    relation harca.searched_table NOT NULL,
+    tokens integer NOT NULL CHECK (tokens > 0),
+    overlap integer NOT NULL CHECK (overlap >= 0)
+);
+COMMENT ON TABLE harca.passage_table IS
+'Search targets whose texts are embedded in passages, and where these are; edited by harca.embed_table and harca.stop_embedding';
+COMMENT ON COLUMN harca.passage_table.target IS 'Search target';
+COMMENT ON COLUMN harca.passage_table.relation IS
+'The table of its passages, in the schema of the searched table and of the same owner: key1, key2, … identify the row, passage counts from 1, passage_start and passage_length are what substr takes, text_hash tells the text that it was cut from, embedding is its own';
+COMMENT ON COLUMN harca.passage_table.tokens IS 'Tokens of a passage at most';
+COMMENT ON COLUMN harca.passage_table.overlap IS 'Tokens of the passage before that a passage begins with, at most';
+
+CREATE FUNCTION harca.guard_passages() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.relation::oid = 0 AND harca.is_restoring() THEN
+        RAISE WARNING 'passages of search target "%" are left out', NEW.target
+            USING DETAIL = 'Their table is not in this database.',
+                  HINT = 'Call harca.embed_table with chunking to have them made.';
+        RETURN NULL;
+    END IF;
+    -- Searches and the worker read and write it for the owner of the searched table.
+    IF NOT EXISTS (
+        SELECT FROM harca.search_target t JOIN pg_class s ON s.oid = t.relation::oid
+        JOIN pg_class p ON p.oid = NEW.relation::oid AND p.relkind = 'r' AND p.relowner = s.relowner
+        WHERE t.name = NEW.target)
+    THEN
+        RAISE EXCEPTION 'table % cannot have the passages of search target "%"', NEW.relation, NEW.target
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = 'It has to be a table of the owner of the searched one.',
+                  HINT = 'Call harca.embed_table with chunking, which makes one.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION harca.guard_passages() IS
+'Lets no table have the passages of a target that is not its owner''s, and leaves out of a restore what has lost its table';
+
+CREATE FUNCTION harca.drop_passages() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- The policy tells it from other tables of the owner.
+    IF EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = OLD.relation::oid AND p.polname = 'harca_search') THEN
+        EXECUTE format('DROP TABLE %s', OLD.relation::regclass);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION harca.drop_passages() IS 'Drops the table of the passages of a target that has none any more';
+CREATE TRIGGER drop_passages AFTER DELETE ON harca.passage_table
+    FOR EACH ROW EXECUTE FUNCTION harca.drop_passages();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON harca.passage_table
+    FOR EACH ROW EXECUTE FUNCTION harca.guard_search_settings();
+CREATE TRIGGER guard_passages BEFORE INSERT OR UPDATE ON harca.passage_table
+    FOR EACH ROW EXECUTE FUNCTION harca.guard_passages();
+CREATE TRIGGER a_leave_out BEFORE INSERT ON harca.passage_table
+    FOR EACH ROW WHEN (harca.is_restoring()) EXECUTE FUNCTION harca.leave_out_orphan();
+CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON harca.passage_table
+    FOR EACH ROW EXECUTE FUNCTION harca.announce_target();
+ALTER TABLE harca.passage_table ENABLE ALWAYS TRIGGER announce;
+SELECT pg_catalog.pg_extension_config_dump('harca.passage_table', '');
+
+CREATE FUNCTION harca.forget_dropped_passages() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM harca.passage_table p USING pg_event_trigger_dropped_objects() d
+    WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = p.relation::oid;
+END
+$$;
+COMMENT ON FUNCTION harca.forget_dropped_passages() IS
+'Lets the searches of a target whose passages were dropped go by the embeddings of its rows';
+CREATE EVENT TRIGGER harca_forget_dropped_passages ON sql_drop EXECUTE FUNCTION harca.forget_dropped_passages();
+COMMENT ON EVENT TRIGGER harca_forget_dropped_passages IS 'Ends the use of a table of passages that is dropped';
+
+CREATE FUNCTION harca.is_searched(passages oid) RETURNS boolean
+    -- RESTRICTED: a parallel worker knows of no search.
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'harca_is_searched';
+COMMENT ON FUNCTION harca.is_searched(oid) IS
+'Whether a search of this session is reading this table of passages: the policy of such a table, which lets nobody but its owner see its rows in another way';
+
+CREATE FUNCTION harca.cut_passages(content text, tokens integer DEFAULT 256, overlap integer DEFAULT 32)
+    RETURNS TABLE (passage integer, passage_start integer, passage_length integer)
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 ROWS 10
+    AS 'MODULE_PATHNAME', 'harca_cut_passages';
+COMMENT ON FUNCTION harca.cut_passages(text, integer, integer) IS
+'How harca.embed_table cuts a text with chunking: the passages by number, and what substr takes for each. They end where sentences end, have so many tokens at most by an estimate, and begin with what fits of the one before into the overlap';
+
 -- sql/search/statistics.sql
 ALTER TABLE harca.search_statistics ADD COLUMN documents_cut bigint CHECK (documents_cut >= 0);
 -- The former parser left out no words: a text with too many was an error.
@@ -501,6 +598,8 @@ DECLARE
     activity record;
     sample text := '';
     share double precision := 1;
+    -- What searches by meaning go by: the rows, or their passages.
+    embedded record;
     documents_read bigint;
     words bigint;
     documents_cut bigint;
@@ -533,6 +632,18 @@ BEGIN
     END IF;
     EXECUTE format('SELECT count(*) FROM %s%s WHERE %I IS NOT NULL', searched.relation, sample, searched.tsvector_column)
         INTO documents_read;
+    SELECT e.* INTO embedded
+    FROM (SELECT 1 AS place, 'embedding'::name AS embedding, p.relation::regclass AS relation,
+                 (SELECT string_agg(format('format(''%%s '', key%s)', n), ' || ') FROM generate_series(1, cardinality(searched.id_columns)) AS n)
+                 || ' || passage::text' AS identity,
+                 CASE WHEN greatest(a.live, a.planned) > 2 * sample_rows::bigint
+                      THEN format(' TABLESAMPLE SYSTEM (%s) REPEATABLE (0)', 100 * sample_rows::float8 / greatest(a.live, a.planned))
+                      ELSE '' END AS sampled
+          FROM harca.passage_table p CROSS JOIN LATERAL harca.table_activity(p.relation) AS a WHERE p.target = target
+          UNION ALL
+          SELECT 2, searched.embedding_column, searched.relation::regclass,
+                 (SELECT string_agg(format('format(''%%s'', %I)', c.name), ' || ') FROM unnest(searched.id_columns) AS c (name)), sample) AS e
+    ORDER BY e.place LIMIT 1;
     -- 200 rows have 19,900 pairs: their deviation is known to a hundredth. The same rows each time, whatever their order.
     EXECUTE format(
         'WITH picked AS MATERIALIZED ('
@@ -545,8 +656,7 @@ BEGIN
         -- 128 kilobytes of them: a session keeps them.
         '        (SELECT array_agg(p.embedding::real[] ORDER BY p.n) FROM picked AS p'
         '         WHERE p.n <= (SELECT greatest(16, least(64, 32768 / cardinality(f.embedding::real[]))) FROM picked AS f WHERE f.n = 1))',
-        searched.embedding_column, searched.relation, sample,
-        (SELECT string_agg(format('format(''%%s'', %I)', c.name), ' || ') FROM unnest(searched.id_columns) AS c (name)),
+        embedded.embedding, embedded.relation, embedded.sampled, embedded.identity,
         harca.distance_sql(searched, 'a.embedding', 'b.embedding')) INTO deviation, background;
     DELETE FROM harca.search_statistics AS s WHERE s.target = target;
     DELETE FROM harca.search_term AS s WHERE s.target = target;
@@ -747,6 +857,32 @@ CREATE OR REPLACE FUNCTION @extschema@.hybrid_search(
     -- UNSAFE: the settings of the index scan cannot change inside a parallel query. The legs themselves may be parallel.
     LANGUAGE c STABLE PARALLEL UNSAFE COST 10000 ROWS 10
     AS 'MODULE_PATHNAME', 'harca_hybrid_search';
+
+CREATE FUNCTION @extschema@.hybrid_search_passages(
+    target text,
+    query text,
+    embedding vector DEFAULT NULL,
+    "limit" integer DEFAULT 10,
+    "offset" integer DEFAULT 0,
+    filter jsonb DEFAULT NULL,
+    options jsonb DEFAULT NULL
+) RETURNS TABLE (
+        id text,
+        score double precision,
+        vector_rank integer,
+        keyword_rank integer,
+        vector_score double precision,
+        keyword_score double precision,
+        vector_weight real,
+        query_type text,
+        passage_start integer,
+        passage_length integer,
+        passage text
+    )
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 10000 ROWS 10
+    AS 'MODULE_PATHNAME', 'harca_hybrid_search_passages';
+COMMENT ON FUNCTION @extschema@.hybrid_search_passages(text, text, vector, integer, integer, jsonb, jsonb) IS
+'The rows of hybrid_search, each with the passage of its text that is nearest to the query, and what substr takes for it. Null where the target has no passages (harca.embed_table), meaning had no say in the search, or the text has changed since it was embedded';
 
 -- sql/search/explain.sql
 CREATE OR REPLACE FUNCTION harca.explain_legs(
@@ -1278,6 +1414,139 @@ $$;
 COMMENT ON FUNCTION harca.release_model(text) IS
 'Lets a model run again that was quarantined because it had brought the engine down three times. False when it was not quarantined; the engine hears of it within a second';
 
+-- sql/embedding/passages.sql
+CREATE FUNCTION harca.read_chunking(chunking jsonb, model text, most integer, OUT tokens integer, OUT overlap integer) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    strange text;
+BEGIN
+    IF jsonb_typeof(chunking) <> 'object' THEN
+        RAISE EXCEPTION 'chunking must be a JSON object'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'For instance {"tokens": 256, "overlap": 32}.';
+    END IF;
+    SELECT m.key INTO strange FROM jsonb_each(chunking) AS m
+    WHERE m.key NOT IN ('tokens', 'overlap') OR m.value::text !~ '^[0-9]{1,9}$' ORDER BY m.key LIMIT 1;
+    IF strange IN ('tokens', 'overlap') THEN
+        RAISE EXCEPTION '"%" of chunking must be a whole number', strange
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', chunking -> strange),
+                  HINT = 'For instance {"tokens": 256, "overlap": 32}.';
+    ELSIF strange IS NOT NULL THEN
+        RAISE EXCEPTION '"%" is nothing that chunking has', strange
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It has tokens and overlap.';
+    END IF;
+    tokens := coalesce((chunking ->> 'tokens')::integer, least(256, most));
+    IF tokens NOT BETWEEN 16 AND most THEN
+        RAISE EXCEPTION 'passages of % tokens are out of range', tokens
+            USING ERRCODE = 'numeric_value_out_of_range',
+                  DETAIL = format('Model "%s" reads %s tokens of a text.', model, most),
+                  HINT = 'Use a number from 16 to that.';
+    END IF;
+    overlap := coalesce((chunking ->> 'overlap')::integer, tokens / 8);
+    IF overlap > tokens / 2 THEN
+        RAISE EXCEPTION 'overlap of % tokens is out of range', overlap
+            USING ERRCODE = 'numeric_value_out_of_range',
+                  DETAIL = format('A passage has %s.', tokens),
+                  HINT = 'Use a number up to half of that.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION harca.read_chunking(jsonb, text, integer) IS
+'What the argument chunking of harca.embed_table says, for a model that reads so many tokens; an error where it says nothing that can be done';
+
+CREATE FUNCTION harca.create_passages(target harca.search_target, dimensions integer) RETURNS regclass
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    searched record;
+    kind record;
+    keys text;
+    columns text;
+    passages text;
+BEGIN
+    SELECT n.nspname, c.relname, c.relowner::regrole AS owner, c.relpersistence INTO STRICT searched
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target.relation::oid;
+    SELECT n.nspname, t.typname INTO STRICT kind
+    FROM pg_attribute a JOIN pg_type t ON t.oid = harca.base_type(a.atttypid) JOIN pg_namespace n ON n.oid = t.typnamespace
+    WHERE a.attrelid = target.relation::oid AND a.attname = target.embedding_column;
+    -- Of the type that a domain is made of: its constraints are for what is stored in the table itself.
+    SELECT string_agg(format('key%s', k.place), ', ' ORDER BY k.place),
+           string_agg(format('key%s %s%s NOT NULL', k.place, format_type(harca.base_type(a.atttypid), -1),
+                             (SELECT format(' COLLATE %I.%I', n.nspname, c.collname)
+                              FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = a.attcollation)),
+                      ', ' ORDER BY k.place)
+    INTO keys, columns
+    FROM unnest(target.id_columns) WITH ORDINALITY AS k (name, place)
+    JOIN pg_attribute a ON a.attrelid = target.relation::oid AND a.attname = k.name;
+    SELECT format('%I.%I', searched.nspname, free.name) INTO passages
+    FROM (SELECT left(searched.relname, 50) || '_passages' || coalesce(nullif(n, 1)::text, '') AS name, n
+          FROM generate_series(1, 1000) AS n) AS free
+    WHERE to_regclass(format('%I.%I', searched.nspname, free.name)) IS NULL
+    ORDER BY free.n LIMIT 1;
+    EXECUTE format('CREATE %s TABLE %s (%s, passage integer, passage_start integer NOT NULL, passage_length integer NOT NULL, '
+                   'text_hash bigint NOT NULL, embedding %I.%I(%s) NOT NULL, PRIMARY KEY (%s, passage))',
+                   CASE searched.relpersistence WHEN 'u' THEN 'UNLOGGED' END, passages, columns, kind.nspname, kind.typname,
+                   dimensions, keys);
+    EXECUTE format('COMMENT ON TABLE %s IS %L', passages,
+                   format('Passages of the search target "%s", kept by pg_harca; see harca.passage_table', target.name));
+    -- What an index of pgvector takes.
+    IF dimensions <= (CASE kind.typname WHEN 'halfvec' THEN 4000 ELSE 2000 END) THEN
+        EXECUTE format('CREATE INDEX ON %s USING hnsw (embedding %I.%I)', passages, kind.nspname,
+                       format('%s_%s_ops', kind.typname, CASE target.distance WHEN 'inner_product' THEN 'ip' ELSE target.distance END));
+    END IF;
+    -- Whoever may read a row sees its passages in a search, and nowhere else.
+    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC', passages);
+    EXECUTE format('GRANT SELECT ON %s TO PUBLIC', passages);
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', passages);
+    EXECUTE format('CREATE POLICY harca_search ON %s FOR SELECT USING (harca.is_searched(tableoid))', passages);
+    IF searched.owner <> current_user::regrole THEN
+        EXECUTE format('ALTER TABLE %s OWNER TO %s', passages, searched.owner);
+    END IF;
+    RETURN passages::regclass;
+END
+$$;
+COMMENT ON FUNCTION harca.create_passages(harca.search_target, integer) IS
+'Creates the table of the passages of a target, with its indexes, beside the searched table and for its owner';
+
+CREATE FUNCTION harca.keep_passages(target harca.search_target, chunking jsonb) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kept harca.passage_table;
+    made record;
+    wanted record;
+BEGIN
+    SELECT * INTO kept FROM harca.passage_table p WHERE p.target = target.name;
+    IF chunking IS NULL THEN
+        RETURN kept.target IS NOT NULL;
+    END IF;
+    made := harca.embedding_model(target.embedding_model);
+    wanted := harca.read_chunking(chunking, made.model, made.tokens);
+    IF (kept.tokens, kept.overlap) = (wanted.tokens, wanted.overlap) THEN
+        RETURN true;
+    END IF;
+    -- An array as a part of a key is written in one way in an id, and in another as the text that it is read from.
+    IF cardinality(target.id_columns) > 1 AND EXISTS (
+        SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = harca.base_type(a.atttypid)
+        WHERE a.attrelid = target.relation::oid AND a.attname = ANY (target.id_columns) AND t.typcategory = 'A')
+    THEN
+        RAISE EXCEPTION 'rows of search target "%" cannot have passages', target.name
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'One of the columns that identify them together is an array.',
+                  HINT = 'Register the target with another key of the table.';
+    END IF;
+    DELETE FROM harca.passage_table p WHERE p.target = target.name;
+    INSERT INTO harca.passage_table
+    VALUES (target.name, harca.create_passages(target, made.dimensions), wanted.tokens, wanted.overlap);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION harca.keep_passages(harca.search_target, jsonb) IS
+'Gives a target passages by what chunking says, unless it has such; null leaves it as it is. Whether it has passages';
+
 -- sql/embedding/embedded_table.sql
 CREATE TABLE harca.embedded_table (
     target text PRIMARY KEY REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -1352,30 +1621,47 @@ DECLARE
     key text;
 BEGIN
     -- Of the table that the trigger belongs to alone: anybody may put it on a table of his own, with a target of others.
-    SELECT t.name, t.id_columns, t.text_column, t.embedding_column INTO target
+    SELECT t.name, t.id_columns, t.text_column, t.embedding_column, p.target IS NOT NULL AS has_passages INTO target
     FROM harca.search_target t JOIN harca.embedded_table e ON e.target = t.name
+    LEFT JOIN harca.passage_table p ON p.target = t.name
     WHERE t.name = TG_ARGV[0] AND t.relation::oid IN (TG_RELID, pg_partition_root(TG_RELID)::oid)
       -- harca.embed_table has refused these, but types can be changed.
       AND harca.unsafe_key_column(TG_RELID, t.id_columns) IS NULL;
     IF NOT FOUND THEN
         RETURN NEW;
     END IF;
-    IF TG_LEVEL = 'STATEMENT' THEN
-        key := (SELECT string_agg(format('n.%I::text', c), ', ') FROM unnest(target.id_columns) AS c);
-        EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s) FROM new_rows n '
-                       'WHERE n.%I IS NOT NULL AND n.%I IS NULL', key, target.text_column, target.embedding_column)
+    key := (SELECT string_agg(format(CASE TG_LEVEL WHEN 'STATEMENT' THEN 'n.%I::text' ELSE '($2).%I::text' END, c), ', ')
+            FROM unnest(target.id_columns) AS c);
+    IF TG_OP = 'TRUNCATE' THEN
+        -- At the end of a backfill what belongs to no row goes.
+        UPDATE harca.embedded_table e SET is_backfilled = false, backfilled_to = NULL WHERE e.target = target.name;
+    ELSIF TG_OP = 'DELETE' AND TG_LEVEL = 'STATEMENT' THEN
+        EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s) FROM old_rows n', key)
             USING target.name;
+    ELSIF TG_OP = 'DELETE' THEN
+        EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s)', key)
+            USING target.name, OLD;
+    ELSIF TG_LEVEL = 'STATEMENT' THEN
+        EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s) FROM new_rows n '
+                       'WHERE n.%I IS NOT NULL AND ($2 OR n.%I IS NULL)', key, target.text_column, target.embedding_column)
+            USING target.name, target.has_passages;
     ELSE
-        key := (SELECT string_agg(format('($2).%I::text', c), ', ') FROM unnest(target.id_columns) AS c);
         EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, jsonb_build_array(%s) '
-                       'WHERE $3 OR ($2).%I IS NOT NULL AND ($2).%I IS NULL', key, target.text_column, target.embedding_column)
-            USING target.name, NEW, TG_OP = 'UPDATE';
+                       'WHERE $3 OR ($2).%I IS NOT NULL AND ($4 OR ($2).%I IS NULL)', key, target.text_column, target.embedding_column)
+            USING target.name, NEW, TG_OP = 'UPDATE', target.has_passages;
+        IF TG_OP = 'UPDATE' AND target.has_passages THEN
+            -- Passages of the key that the row had.
+            EXECUTE format('INSERT INTO harca.embedding_queue (target, key) SELECT $1, f.key FROM (SELECT jsonb_build_array(%s)) AS f (key) '
+                           'WHERE f.key <> jsonb_build_array(%s)',
+                           key, (SELECT string_agg(format('($3).%I::text', c), ', ') FROM unnest(target.id_columns) AS c))
+                USING target.name, OLD, NEW;
+        END IF;
     END IF;
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION harca.queue_embeddings() IS
-'Trigger of embedded tables: queues rows that have come without an embedding, and those whose text or key has changed';
+'Trigger of embedded tables: queues rows that have come without an embedding, and those whose text or key has changed; with passages also those that came with one, and that have gone';
 
 CREATE FUNCTION harca.embedding_trigger(target text, event text) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -1384,7 +1670,7 @@ BEGIN ATOMIC
     SELECT pg_catalog.format('zzz_harca_embed_%s_%s', event, pg_catalog.to_hex(pg_catalog.hashtextextended(target, 0)))::name;
 END;
 COMMENT ON FUNCTION harca.embedding_trigger(text, text) IS
-'The name of the trigger of an embedded table for an event, insert or update';
+'The name of the trigger of an embedded table for an event: insert, update, delete or truncate';
 
 CREATE FUNCTION harca.forget_embedded_table() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -1396,7 +1682,7 @@ BEGIN
     DELETE FROM harca.embedding_queue q WHERE q.target = OLD.target;
     FOR attached IN
         SELECT t.tgname, t.tgrelid::regclass AS relation FROM pg_trigger t
-        WHERE t.tgname IN (harca.embedding_trigger(OLD.target, 'insert'), harca.embedding_trigger(OLD.target, 'update'))
+        WHERE t.tgname = ANY (SELECT harca.embedding_trigger(OLD.target, e) FROM unnest('{insert,update,delete,truncate}'::text[]) AS e)
           AND t.tgfoid = 'harca.queue_embeddings'::regproc AND t.tgparentid = 0
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', attached.tgname, attached.relation);
@@ -1426,7 +1712,7 @@ CREATE FUNCTION harca.call_embedding_worker() RETURNS void
 COMMENT ON FUNCTION harca.call_embedding_worker() IS
 'Has the worker of this database started, unless it runs, when the transaction commits';
 
-CREATE FUNCTION harca.keep_embedded(target text, relation regclass, model text, rows_per_second real) RETURNS void
+CREATE FUNCTION harca.keep_embedded(target text, relation regclass, model text, rows_per_second real, chunking jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1436,6 +1722,7 @@ DECLARE
     made record;
     kind "char";
     changed text;
+    has_passages boolean;
 BEGIN
     IF target IS NULL THEN
         RAISE EXCEPTION 'target must not be null'
@@ -1483,6 +1770,7 @@ BEGIN
                   DETAIL = 'Its type is not one of PostgreSQL''s own, nor a domain over one.',
                   HINT = 'Register the target with another key of the table.';
     END IF;
+    has_passages := harca.keep_passages(kept, chunking);
     DELETE FROM harca.embedded_table e WHERE e.target = target;
     INSERT INTO harca.embedded_table (target, rows_per_second) VALUES (target, rows_per_second);
     SELECT string_agg(format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', c.name), ' OR ') INTO changed
@@ -1497,28 +1785,38 @@ BEGIN
     EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %s %s EXECUTE FUNCTION harca.queue_embeddings(%L)',
                    harca.embedding_trigger(target, 'insert'), kept.relation::regclass,
                    CASE kind WHEN 'p' THEN 'FOR EACH ROW' ELSE 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT' END, target);
+    IF has_passages THEN
+        EXECUTE format('CREATE TRIGGER %I AFTER DELETE ON %s %s EXECUTE FUNCTION harca.queue_embeddings(%L)',
+                       harca.embedding_trigger(target, 'delete'), kept.relation::regclass,
+                       CASE kind WHEN 'p' THEN 'FOR EACH ROW' ELSE 'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT' END, target);
+        EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION harca.queue_embeddings(%L)',
+                       harca.embedding_trigger(target, 'truncate'), kept.relation::regclass, target);
+    END IF;
     PERFORM harca.call_embedding_worker();
 END
 $$;
-COMMENT ON FUNCTION harca.keep_embedded(text, regclass, text, real) IS 'What harca.embed_table does; relation is the table of the target''s name';
+COMMENT ON FUNCTION harca.keep_embedded(text, regclass, text, real, jsonb) IS 'What harca.embed_table does; relation is the table of the target''s name';
 
-CREATE FUNCTION harca.embed_table(target text, model text DEFAULT NULL, rows_per_second real DEFAULT NULL) RETURNS void
+CREATE FUNCTION harca.embed_table(
+    target text, model text DEFAULT NULL, rows_per_second real DEFAULT NULL, chunking jsonb DEFAULT NULL
+) RETURNS void
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-    SELECT harca.keep_embedded(target, pg_catalog.to_regclass(target), model, rows_per_second);
+    SELECT harca.keep_embedded(target, pg_catalog.to_regclass(target), model, rows_per_second, chunking);
 END;
-COMMENT ON FUNCTION harca.embed_table(text, text, real) IS
-'Keeps the embeddings of a search target in step with its text: a background worker embeds the rows that have none, at most rows_per_second of them, and from then on those that come without one or whose text changes; for the owner of the table. Where there is no such target, the table of that name is registered as one, with its default columns and this model. Called again it begins anew with the rows that have none';
+COMMENT ON FUNCTION harca.embed_table(text, text, real, jsonb) IS
+'Keeps the embeddings of a search target in step with its text: a background worker embeds the rows that have none, at most rows_per_second of them, and from then on those that come without one or whose text changes; for the owner of the table. Where there is no such target, the table of that name is registered as one, with its default columns and this model. chunking, {"tokens": 256, "overlap": 32} for instance, has texts embedded in passages, which searches go by, in a table of their own beside the searched one; a row then has the mean of its passages as its embedding. Called again it begins anew with the rows that have none, and without chunking leaves that as it is';
 
 CREATE FUNCTION harca.stop_embedding(target text) RETURNS boolean
     LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    WITH gone AS (DELETE FROM harca.embedded_table e WHERE e.target = $1 RETURNING e.target)
+    WITH gone AS (DELETE FROM harca.embedded_table e WHERE e.target = $1 RETURNING e.target),
+         passages AS (DELETE FROM harca.passage_table p WHERE p.target IN (SELECT g.target FROM gone g))
     SELECT EXISTS (SELECT FROM gone);
 END;
 COMMENT ON FUNCTION harca.stop_embedding(text) IS
-'Keeps the embeddings of a search target in step no more; they stay as they are. False when they were not, or the table is another''s';
+'Keeps the embeddings of a search target in step no more; they stay as they are, but for passages, which are dropped. False when they were not, or the table is another''s';
 
 CREATE FUNCTION harca.retry_embeddings(target text) RETURNS bigint
     LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
@@ -1674,7 +1972,10 @@ BEGIN
     VALUES (shadow, kept.relation, kept.id_columns, kept.text_column, kept.tsvector_column, later, kept.config, kept.query_config,
             kept.distance, kept.vector_weight, kept.k1, kept.b, kept.calibration, kept.parser_version, made.model);
     INSERT INTO harca.embedding_change (target, shadow) VALUES (target, shadow);
-    PERFORM harca.keep_embedded(shadow, NULL, NULL, rows_per_second);
+    PERFORM harca.keep_embedded(shadow, NULL, NULL, rows_per_second, p.chunking)
+    FROM (SELECT 1) AS always
+    LEFT JOIN (SELECT jsonb_build_object('tokens', p.tokens, 'overlap', p.overlap) AS chunking
+               FROM harca.passage_table p WHERE p.target = target) AS p ON true;
 END
 $$;
 COMMENT ON FUNCTION harca.change_embedding_model(text, text, real) IS
@@ -1696,6 +1997,9 @@ BEGIN
     WHERE t.name = one.name;
     UPDATE harca.search_target t SET embedding_column = one.embedding_column, embedding_model = one.embedding_model
     WHERE t.name = other.name;
+    UPDATE harca.passage_table p SET relation = o.relation, tokens = o.tokens, overlap = o.overlap
+    FROM harca.passage_table o
+    WHERE (p.target, o.target) IN ((one.name, other.name), (other.name, one.name));
     -- What was learned of the former embeddings says nothing of these.
     PERFORM harca.refresh_search_statistics(target);
     PERFORM harca.reset_calibration(target);
@@ -1723,7 +2027,7 @@ BEGIN
     UPDATE harca.embedding_change c SET state = 'switched', switched_at = now() WHERE c.target = change.target;
     -- Whoever kept the former column in step by himself is spared it from now on.
     IF NOT EXISTS (SELECT FROM harca.embedded_table e WHERE e.target = change.target) THEN
-        PERFORM harca.keep_embedded(change.target, NULL, NULL, NULL);
+        PERFORM harca.keep_embedded(change.target, NULL, NULL, NULL, NULL);
     END IF;
     RETURN true;
 END
@@ -1886,6 +2190,7 @@ COMMENT ON FUNCTION harca.health() IS
 
 -- What is new alone: what an administrator has granted or taken back since stays so.
 GRANT SELECT (target), INSERT, DELETE ON harca.search_background TO PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON harca.passage_table TO PUBLIC;
 GRANT SELECT ON harca.common_term, harca.stat_search_target, harca.feedback TO PUBLIC;
 REVOKE ALL ON FUNCTION
     harca.announce_target(), harca.inspect_model(json, bytea, bytea), harca.register_model(json, bytea, bytea),

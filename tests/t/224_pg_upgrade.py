@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""pg_upgrade takes databases from PostgreSQL 15 to 18 with registrations, statistics, feedback and models: one of this version goes on,
+"""pg_upgrade takes databases from PostgreSQL 16 to 18 with registrations, statistics, feedback and models: one of this version goes on,
 and one whose SQL is of 0.1.0 is upgraded there."""
 
 import os
@@ -13,11 +13,12 @@ from harness.places import BUILD, as_user  # noqa: E402
 
 NEW = BUILD / "pg18/bin/pg_config"
 installed = (BUILD / "pg18/share/postgresql/extension/pg_harca.control").exists()
-if os.environ["HARCA_SERVER_VERSION"] != "15":
-    skip("pg_upgrade from 15 to 18", "this server is another one")
+# Both embedded, of one day: pg_upgrade of 18.4 knows nothing of what Debian's 15.20 keeps with its columns.
+if os.environ["HARCA_SERVER_VERSION"] != "16":
+    skip("pg_upgrade from 16 to 18", "this server is another one")
     done()
 if not installed:
-    skip("pg_upgrade from 15 to 18", "the embedded PostgreSQL 18 has no pg_harca yet: run the tests on 18 first")
+    skip("pg_upgrade from 16 to 18", "the embedded PostgreSQL 18 has no pg_harca yet: run the tests on 18 first")
     done()
 
 PRESENT, FORMER = "harca_present", "harca_former"
@@ -39,7 +40,7 @@ ran = subprocess.run(
     cwd=new.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     env={key: value for key, value in new.environment().items() if not key.startswith("PG")}, **as_user(new.user),
 )  # fmt: skip
-is_((ran.returncode, ran.stdout[-1500:] if ran.returncode else ""), (0, ""), "pg_upgrade")
+is_((ran.returncode, ran.stdout[-500:] if ran.returncode else ""), (0, ""), "pg_upgrade")
 new.start()
 is_(upgrade.rows(new, PRESENT, "id_columns"), rows[PRESENT], "the tables hold what they held")
 is_(upgrade.classifications(new, PRESENT), classified, "the models that were registered answer")
