@@ -103,6 +103,12 @@ DECLARE
     facts jsonb := '{}';
     ef_search integer;
 BEGIN
+    BEGIN
+        -- The owner of a table may write the row by hand: its types have to be pgvector's before a function of theirs is called.
+        searched := harca.search_target_row(searched.name);
+    EXCEPTION WHEN OTHERS THEN
+        RETURN facts;
+    END;
     IF harca.owns(searched.relation)
        AND (SELECT count(DISTINCT f.query) >= 10 FROM harca.feedback f WHERE f.target = searched.name AND f.embedding IS NOT NULL AND f.grade > 0) THEN
         BEGIN
@@ -156,7 +162,7 @@ AS $$
             'kind', e.typname,
             'dimensions', e.dimensions,
             'class', e.class,
-            'half', format('%I.halfvec', e.nspname),
+            'half', e.half,
             'indexes', harca.index_facts(t.relation, ARRAY[t.embedding_column], NULL)),
         'distance', t.distance,
         'new_judgements', (SELECT count(*) FROM harca.search_feedback f
@@ -178,7 +184,8 @@ AS $$
     ) AS a
     LEFT JOIN LATERAL (
         SELECT ty.typname, n.nspname, greatest(0, b.atttypmod, d.typtypmod) AS dimensions,
-               format('%I.%I', n.nspname, ty.typname || CASE t.distance WHEN 'cosine' THEN '_cosine_ops' WHEN 'l2' THEN '_l2_ops' ELSE '_ip_ops' END) AS class
+               format('%I.%I', n.nspname, ty.typname || CASE t.distance WHEN 'cosine' THEN '_cosine_ops' WHEN 'l2' THEN '_l2_ops' ELSE '_ip_ops' END) AS class,
+               format('%I.halfvec', n.nspname) AS half
         FROM pg_attribute b
         JOIN pg_type d ON d.oid = b.atttypid
         JOIN pg_type ty ON ty.oid = harca.base_type(b.atttypid)

@@ -168,6 +168,21 @@ follow(found)
 is_(rules(), ["vector index"], "then it can have one")
 sql("SELECT harca.drop_search_target('wide')")
 
+sql("UPDATE harca.search_target SET embedding_column = 'nowhere'")
+is_(rules(measure=True), [], "of a column that is gone nothing is said")
+sql(
+    """
+    CREATE SCHEMA theirs;
+    CREATE DOMAIN theirs.vector AS text;
+    CREATE TABLE trap (id bigint PRIMARY KEY, content text, tsv tsvector, embedding theirs.vector);
+    INSERT INTO trap SELECT i, 'x', to_tsvector('harca', 'x'), 'x' FROM generate_series(1, 6000) AS i;
+    CREATE INDEX ON trap USING gin (tsv);
+    UPDATE harca.search_target SET relation = 'trap', embedding_column = 'embedding';
+    """
+)
+ok("hnsw.ef_search" not in rules(measure=True), "and of one of another type nothing is measured")
+sql("UPDATE harca.search_target SET relation = 'memory'")
+
 # Models
 
 sql(registration(with_graph(slow_beyond(200), "slow")))
