@@ -9,7 +9,7 @@ say "formatting, layers and links (seconds)"
 cargo fmt --all --check
 for script in scripts/*.sh packaging/*.sh packaging/debian/*.sh .ci/run; do bash -n "$script"; done
 if has shellcheck; then shellcheck -x -P scripts scripts/*.sh packaging/*.sh packaging/debian/*.sh .ci/run; fi
-for script in scripts/*.py scripts/layers/*.py packaging/*.py tests/upgrade_from_history scripts/server tests/run tests/harness/*.py tests/checks/*.py tests/t/*.py tests/bench/run tests/bench/*.py tests/bench/*/*.py tests/eval/run tests/eval/*.py $(git ls-files 'models/training/*.py'); do
+for script in scripts/*.py scripts/layers/*.py packaging/*.py tests/upgrade_from_history scripts/server tests/run tests/soak tests/harness/*.py tests/checks/*.py tests/dashboard/*.py tests/t/*.py tests/bench/run tests/bench/*.py tests/bench/*/*.py tests/eval/run tests/eval/*.py $(git ls-files 'models/training/*.py'); do
     [ ! -f "$script" ] || python3 -c 'import ast, sys; ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])' "$script"
 done
 scripts/check_layers.sh

@@ -21,7 +21,7 @@ from harness.transformer import registration as registration_of_transformer  # n
 from harness.transformer import hub_folder, wide  # noqa: E402
 
 PAGES = ["README.md", *(f"docs/{name}.md" for name in (
-    "classification", "search", "text-search", "embedding", "embedders", "models", "engine", "settings", "monitoring", "installation", "upgrading", "limits", "troubleshooting"))]  # fmt: skip
+    "classification", "search", "text-search", "embedding", "embedders", "models", "engine", "settings", "monitoring", "metrics", "installation", "upgrading", "limits", "troubleshooting"))]  # fmt: skip
 NOT_HERE = {"signature": "it is no statement", "hub": "it needs a model of a hub", "trained": "its model is trained for hours", "pg_textsearch": "it needs another extension"}
 # Written by make bench and make eval.
 WRITTEN = {"BENCHMARKS", "SEARCH_QUALITY"}
