@@ -403,7 +403,6 @@ END;
 COMMENT ON FUNCTION harca.distance_sql(harca.search_target, text, text) IS
 'The SQL of the distance between two embeddings of a target, which are given as SQL themselves';
 
--- sql/search/passages.sql
 CREATE TABLE harca.passage_table (
     target text PRIMARY KEY REFERENCES harca.search_target (name) ON UPDATE CASCADE ON DELETE CASCADE,
     relation harca.searched_table NOT NULL,
@@ -2245,7 +2244,6 @@ COMMENT ON FUNCTION harca.health() IS
 'One row for each part that can be well or not. "classification": ok, fallback (the previous model answers), rules, off; events are the answers that others have given in place of a model. "active model", "previous model" and the model of a comparison: ok, failed (this session cannot use it), failing (some session could not, within pg_harca.retry_interval), too slow, on probation; events are its failures and how often it was given up as too slow. "comparison", "drift", "query log" (events: sampled queries that were not logged), "engine": running, not running, not started, off or quarantine (a model that has brought it down is not run); events are its restarts; and "shared memory"';
 
 -- sql/watch/advice.sql
-
 CREATE FUNCTION harca.advice_on(
     facts text,
     OUT severity text,
@@ -2532,18 +2530,20 @@ REVOKE ALL ON FUNCTION
     harca.announce_target(), harca.inspect_model(json, bytea, bytea), harca.register_model(json, bytea, bytea),
     harca.lock_name(text), harca.classifier_key(text), harca.engine_status(), harca.engine_statistics(),
     harca.restart_engine(), harca.release_identity(text), harca.release_model(text), harca.read_model_folder(text, json),
-    harca.import_model(text, json), harca.hit_curve(), harca.advice_on(text), harca.server_facts(), harca.index_facts(regclass, name[], text),
-    harca.measured_recall(harca.search_target, integer), harca.measured_facts(harca.search_target, bigint), harca.target_facts(boolean),
-    harca.model_facts(), harca.engine_facts(), harca.advise(boolean)
+    harca.import_model(text, json), harca.hit_curve(), harca.advice_on(text), harca.server_facts(),
+    harca.index_facts(regclass, name[], text), harca.measured_recall(harca.search_target, integer),
+    harca.measured_facts(harca.search_target, bigint), harca.target_facts(boolean), harca.model_facts(), harca.engine_facts(),
+    harca.advise(boolean)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     harca.inspect_model(json, bytea, bytea), harca.register_model(json, bytea, bytea), harca.restart_engine(),
     harca.release_model(text), harca.import_model(text, json)
     TO harca_admin;
 GRANT EXECUTE ON FUNCTION
-    harca.engine_status(), harca.engine_statistics(), harca.advice_on(text), harca.server_facts(), harca.index_facts(regclass, name[], text),
-    harca.measured_recall(harca.search_target, integer), harca.measured_facts(harca.search_target, bigint), harca.target_facts(boolean),
-    harca.model_facts(), harca.engine_facts(), harca.advise(boolean)
+    harca.engine_status(), harca.engine_statistics(), harca.advice_on(text), harca.server_facts(),
+    harca.index_facts(regclass, name[], text), harca.measured_recall(harca.search_target, integer),
+    harca.measured_facts(harca.search_target, bigint), harca.target_facts(boolean), harca.model_facts(), harca.engine_facts(),
+    harca.advise(boolean)
     TO harca_admin, pg_monitor;
 GRANT EXECUTE ON FUNCTION harca.hit_curve() TO pg_monitor;
 GRANT SELECT ON harca.stat_engine TO harca_admin, pg_monitor;

@@ -51,8 +51,14 @@ is_(upgrade.rows(new, FORMER, "id_columns"), rows[FORMER], "which is upgraded th
 is_(upgrade.classifications(new, FORMER), classified, "with its models")
 new.psql("CREATE DATABASE fresh")
 new.psql("CREATE EXTENSION pg_harca CASCADE", "fresh")
-fresh = catalog(new, "fresh")
-is_(differences(fresh, catalog(new, FORMER)), [], "the catalogs are those of a fresh installation")
-is_(differences(fresh, catalog(new, PRESENT)), [], "in both")
+
+
+def lines(database):
+    """The catalogs, but for what a dump has parsed a second time, which is then shown otherwise: views and bodies in SQL."""
+    return [line for line in catalog(new, database) if not line.startswith('["view"') and "BEGIN ATOMIC" not in line]
+
+
+for database in (FORMER, PRESENT):
+    is_(differences(lines("fresh"), lines(database)), [], f"the catalogs of {database} are those of a fresh installation")
 ok("was terminated by signal" not in new.log(), "no process has crashed")
 done()
