@@ -414,7 +414,7 @@ COMMENT ON TABLE harca.passage_table IS
 'Search targets whose texts are embedded in passages, and where these are; edited by harca.embed_table and harca.stop_embedding';
 COMMENT ON COLUMN harca.passage_table.target IS 'Search target';
 COMMENT ON COLUMN harca.passage_table.relation IS
-'The table of its passages, in the schema of the searched table and of the same owner: key1, key2, … identify the row, passage counts from 1, passage_start and passage_length are what substr takes, text_hash tells the text that it was cut from, embedding is its own';
+'The table of its passages, in the schema of the searched table and of the same owner: key1, key2 and so on identify the row, passage counts from 1, passage_start and passage_length are what substr takes, text_hash tells the text that it was cut from, embedding is its own';
 COMMENT ON COLUMN harca.passage_table.tokens IS 'Tokens of a passage at most';
 COMMENT ON COLUMN harca.passage_table.overlap IS 'Tokens of the passage before that a passage begins with, at most';
 COMMENT ON COLUMN harca.passage_table.in_use IS 'Whether searches go by them: since all rows that were there before had theirs';
@@ -1545,6 +1545,12 @@ BEGIN
     wanted := harca.read_chunking(chunking, made.model, made.tokens);
     IF (kept.tokens, kept.overlap) = (wanted.tokens, wanted.overlap) THEN
         RETURN true;
+    END IF;
+    IF current_setting('server_encoding') = 'SQL_ASCII' THEN
+        RAISE EXCEPTION 'texts of this database cannot be cut into passages'
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'Its encoding is SQL_ASCII: nobody knows what characters they are made of.',
+                  HINT = 'Create the database with the encoding of its texts.';
     END IF;
     -- An array as a part of a key is written in one way in an id, and in another as the text that it is read from.
     IF cardinality(target.id_columns) > 1 AND EXISTS (

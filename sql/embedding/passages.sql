@@ -128,6 +128,12 @@ BEGIN
     IF (kept.tokens, kept.overlap) = (wanted.tokens, wanted.overlap) THEN
         RETURN true;
     END IF;
+    IF current_setting('server_encoding') = 'SQL_ASCII' THEN
+        RAISE EXCEPTION 'texts of this database cannot be cut into passages'
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'Its encoding is SQL_ASCII: nobody knows what characters they are made of.',
+                  HINT = 'Create the database with the encoding of its texts.';
+    END IF;
     -- An array as a part of a key is written in one way in an id, and in another as the text that it is read from.
     IF cardinality(target.id_columns) > 1 AND EXISTS (
         SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = harca.base_type(a.atttypid)

@@ -9,7 +9,7 @@ COMMENT ON TABLE harca.passage_table IS
 'Search targets whose texts are embedded in passages, and where these are; edited by harca.embed_table and harca.stop_embedding';
 COMMENT ON COLUMN harca.passage_table.target IS 'Search target';
 COMMENT ON COLUMN harca.passage_table.relation IS
-'The table of its passages, in the schema of the searched table and of the same owner: key1, key2, … identify the row, passage counts from 1, passage_start and passage_length are what substr takes, text_hash tells the text that it was cut from, embedding is its own';
+'The table of its passages, in the schema of the searched table and of the same owner: key1, key2 and so on identify the row, passage counts from 1, passage_start and passage_length are what substr takes, text_hash tells the text that it was cut from, embedding is its own';
 COMMENT ON COLUMN harca.passage_table.tokens IS 'Tokens of a passage at most';
 COMMENT ON COLUMN harca.passage_table.overlap IS 'Tokens of the passage before that a passage begins with, at most';
 COMMENT ON COLUMN harca.passage_table.in_use IS 'Whether searches go by them: since all rows that were there before had theirs';

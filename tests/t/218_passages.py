@@ -260,5 +260,20 @@ is_(sql("SELECT count(*) FROM harca.passage_table"), "0", "who drops them")
 is_(sql("SELECT count(*) > 0, count(passage) FROM hybrid_search_passages('note', 'weather')"), "t|0", "searches by the rows' embeddings")
 sql("INSERT INTO note (id, content) VALUES (3000, 'A row without passages.')")
 wait_for(f"{in_step()} AND (SELECT embedding IS NOT NULL FROM note WHERE id = 3000)", "which are kept in step")
+
+# Another encoding, and none.
+for encoding in ("EUC_JP", "SQL_ASCII"):
+    DB = f"harca_passages_{encoding.lower()}"
+    server.psql(f"CREATE DATABASE {DB} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    sql("CREATE EXTENSION pg_harca CASCADE")
+    sql(registration(embedding("tiny")))
+    sql(f"CREATE TABLE note (id int PRIMARY KEY, {COLUMNS}, embedding vector({WIDTH}))")
+    if encoding == "SQL_ASCII":
+        is_(refused(f"SELECT harca.embed_table('note', 'tiny', chunking => {CHUNKING})")[0], "0A000", "SQL_ASCII: what is no text is not cut")
+        continue
+    sql(f"INSERT INTO note (id, content) VALUES (1, '{ENGLISH}'), (2, '{JAPANESE}'); SELECT harca.embed_table('note', 'tiny', chunking => {CHUNKING})")
+    wait_for(in_step(), f"{encoding}: texts are embedded")
+    is_(wrong(), "0", f"{encoding}: in the passages that substr cuts out")
+    is_(sql(f"SELECT h.id, h.passage = {of_passage(2, 5)}, right(h.passage, 1) FROM hybrid_search_passages('note', {of_passage(2, 5)}, {ONLY}, \"limit\" => 1) AS h"), "2|t|。", f"{encoding}: and found by them")
 server.remove()
 done()
