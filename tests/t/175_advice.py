@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """harca.advise(): each situation that SQL can make is advised on, its statement ends it, and without it nothing is said.
 
-The rules that need an engine in trouble, or a shadow of another speed, have their tests in the core: crates/harca_core/src/watch/advice.
+The rules that need an engine in trouble have their tests in the core: crates/harca_core/src/watch/advice.
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import Server, done, is_, like, ok  # noqa: E402
-from harness.onnx import slow_beyond  # noqa: E402
+from harness.onnx import affine, slow_beyond  # noqa: E402
 from harness.registry import registration, with_graph  # noqa: E402
 
 DB = "harca_advice"
@@ -209,6 +209,25 @@ is_((found["subject"], found["severity"]), ("slow 1", "warning"), "a model that 
 sql("SELECT harca.rollback_model()")
 session.close()
 is_(advice("latency bound"), [], "not once it does not answer any more")
+
+# A shadow of one opinion with the active model, and another speed
+sql("ALTER SYSTEM SET pg_harca.max_latency = 0")
+server.reload()
+deadline = time.monotonic() + PATIENCE
+while time.monotonic() < deadline and sql("SELECT query_type('x'); SHOW pg_harca.max_latency").splitlines()[-1] != "0":
+    time.sleep(0.2)
+sql(registration(with_graph(slow_beyond(200, work=16), "slower")))
+sql(registration(with_graph(affine([0, 0], [1, 0]), "quick")))
+sql("SELECT harca.activate_model('slower 1', force => true); SELECT harca.compare_model('quick 1', 'shadow')")
+ask = "SELECT count(query_type('zebra ' || i || repeat(' and then', 60))) FROM generate_series({}, {}) AS i"
+sql(ask.format(1, 900))
+is_(advice("slower model"), [], "900 answers of a shadow are too few")
+sql(ask.format(901, 1100))
+(found,) = advice("slower model", user="watcher")
+is_((found["subject"], found["statement"]), ("slower 1", "SELECT harca.activate_model('quick 1')"), "a shadow that gives the same answers, faster, is to be activated")
+like(found["finding"], r"the same answer to 100\.00 % of 1100 queries", "by so many")
+sql("SELECT harca.stop_comparison()")
+is_(advice("slower model"), [], "without a shadow nothing is known")
 
 # The engine
 
