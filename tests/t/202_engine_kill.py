@@ -109,9 +109,12 @@ for _ in range(20):
     ends += 1
 is_(ends, 3, "after three ends by its memory bound the model is quarantined")
 is_(sql("SELECT harca.classify('short', 'tiny') IS NOT NULL"), "t", "the other one answers")
+ADVICE = "SELECT severity, subject, split_part(statement, ' --', 1) FROM harca.advise() WHERE rule = 'quarantined model'"
+is_(sql(ADVICE), "critical|hungry 1|SELECT harca.release_model('hungry 1')", "harca.advise() says how it comes back")
 ok("bytes of 536870912 that it may have, and ends" in server.log(), "the log says why it ended")
 is_(sql("SELECT harca.release_model('hungry')"), "t", "it is released")
 ok(until(server, "(SELECT state FROM harca.health() WHERE component = 'engine') = 'running'", DB), "the engine hears of it")
+is_(sql(ADVICE), "", "and nothing once it is")
 before = sum(named)
 for _ in range(600):
     if sum(named) > before + CLIENTS:
