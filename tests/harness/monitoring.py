@@ -1,9 +1,11 @@
 """Prometheus and its exporters beside a private server: those that scripts/setup_prometheus.sh has unpacked, or that are installed."""
 
 import atexit
+import ctypes
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -47,6 +49,11 @@ def read(url):
         return None
 
 
+def _ends_with_us():
+    """Has a child end when the test does, however that ends: PR_SET_PDEATHSIG of prctl."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 class Watch:
     """Both exporters on a database of a server, and a Prometheus that asks them every second, with the rules of monitoring/ made hasty."""
 
@@ -88,8 +95,9 @@ class Watch:
             own = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
             command = [program(name), *map(str, options)]
             self.processes[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**own, **environment}, cwd=self.folder
-            )
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**own, **environment}, cwd=self.folder,
+                preexec_fn=_ends_with_us,
+            )  # fmt: skip
 
     def end(self, name):
         """Ends one of the programs."""
