@@ -44,7 +44,7 @@ SELECT s.options, count(*), count(*) FILTER (WHERE h.vector_score IS DISTINCT FR
 FROM jsonb_array_elements('[{"strategy": "parallel"}, {"strategy": "keyword_first"}, {"strategy": "vector_first"}, {"strategy": "intersection"},
                             {"strategy": "keyword_only"}, {"strategy": "vector_only"}, {"fusion": "rrf", "strategy": "parallel"}, {"fusion": "minmax", "strategy": "parallel"}, {"fusion": "max", "strategy": "parallel"}]')
          WITH ORDINALITY AS s (options, place),
-     hybrid_search('part', 'XK-4471 valve', '[1, 0]', 60, options => s.options || '{"candidates": 40}') AS h
+     hybrid_search('part', 'XK-4471 valve', '[1, 0]', 60, options => s.options || '{"candidates": 40, "k1": 0.9}') AS h
 JOIN hybrid_search('part', '?', '[1, 0]', 300) AS m USING (id)
 LEFT JOIN hybrid_search('part', 'XK-4471 valve', NULL, 300) AS w USING (id)
 GROUP BY s.place, s.options ORDER BY s.place;
@@ -136,6 +136,10 @@ SELECT error_of($$SELECT * FROM hybrid_search('part', 'pump', options => '{"afte
 -- a search explains itself
 CREATE FUNCTION explained(query text, embedding vector DEFAULT NULL, options jsonb DEFAULT NULL, filter jsonb DEFAULT NULL) RETURNS jsonb LANGUAGE sql
 AS $$SELECT hybrid_search_explain('part', query, embedding, 2, 0, filter, options)$$;
+-- beside meaning, a word of a query for an exact term counts once, or nearly so; alone, and where k1 is given, as ever
+SELECT (explained('XK-4471 valve', '[1, 0]') #> '{legs,keyword,k1}')::float8 < 0.3 AS beside_meaning,
+       explained('XK-4471 valve', NULL) #> '{legs,keyword,k1}' AS alone,
+       hybrid_search_explain('part', 'XK-4471 valve', '[1, 0]', options => '{"k1": 2}') #> '{legs,keyword,k1}' AS given;
 SELECT key, jsonb_typeof(value) FROM jsonb_each(explained('steel valve XK-4471', '[1, 0]')) ORDER BY key;
 SELECT key, jsonb_typeof(value) FROM jsonb_each(explained('steel valve XK-4471', '[1, 0]') -> 'legs' -> 'keyword') ORDER BY key;
 SELECT x -> 'legs' -> 'keyword' -> 'words' AS words, x -> 'legs' -> 'keyword' -> 'ranked' AS ranked, x -> 'legs' -> 'vector' -> 'rows' AS near,
