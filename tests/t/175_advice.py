@@ -63,20 +63,20 @@ is_(rules(measure=True), [], "nor when it measures")
 
 # The shared cache
 
-SWEEP = "SELECT count(query_type('note ' || i)) FROM generate_series(1, 13000) AS i"
-# Of 64,000 look-ups a thousand are sampled.
-for _ in range(6):
+SWEEP = "SELECT count(query_type('note ' || i)) FROM generate_series(1, 10000) AS i"
+# Of 120,000 look-ups nearly two thousand are sampled: a thousand have to be.
+for _ in range(12):
     sql(SWEEP)
 curve = dict(line.split("|")[:2] for line in sql("SELECT entries, hit_ratio FROM harca.hit_curve()").splitlines())
 capacity = int(sql("SELECT capacity FROM harca.stat_cache WHERE level = 'shared'"))
-# Some 200 keys are followed, more or fewer by chance: so the curve is right to some hundredths.
-ok(float(curve[str(capacity)]) < 0.3 and float(curve[str(16 * capacity)]) - float(curve[str(capacity)]) > 0.5, f"six sweeps over 13,000 queries: a cache of {capacity} has next to none of them, one of 16 times as many most")
+# Some 156 keys are followed, a dozen more or fewer by chance: so the curve is right to a tenth or two.
+ok(float(curve[str(capacity)]) < 0.3 and float(curve[str(16 * capacity)]) - float(curve[str(capacity)]) > 0.5, f"twelve sweeps over 10,000 queries: a cache of {capacity} has next to none of them, one of 16 times as many most")
 is_(server.sqlstate("SELECT * FROM harca.hit_curve()", DB, "keeper"), "42501", "the curve is for pg_monitor")
 (found,) = advice("shared cache", user="watcher")
 like(found["finding"], rf"room for {capacity} answers and has put out \d+", "the shared cache is found too small")
 follow(found)
 server.restart()
-for _ in range(6):
+for _ in range(12):
     sql(SWEEP)
 is_(advice("shared cache"), [], "and large enough as it was advised")
 sql("SELECT harca.stat_reset()")
