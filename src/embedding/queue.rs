@@ -39,6 +39,11 @@ const FAILED_FIRST: &str = "
     INSERT INTO harca.embedding_queue (target, key, attempts, error, not_before)
     SELECT $1, pg_catalog.convert_from($2, pg_catalog.getdatabaseencoding())::pg_catalog.jsonb, 1, $3,
            pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $4)";
+/// Rows that were there before, and have to be looked at again.
+const LATER: &str = "
+    INSERT INTO harca.embedding_queue (target, key)
+    SELECT $1, k.key
+    FROM pg_catalog.jsonb_array_elements(pg_catalog.convert_from($2, pg_catalog.getdatabaseencoding())::pg_catalog.jsonb) AS k (key)";
 const ATTEMPTS: &str =
     "SELECT pg_catalog.max(q.attempts) FROM harca.embedding_queue AS q WHERE q.seq OPERATOR(pg_catalog.=) ANY ($1)";
 
@@ -144,6 +149,11 @@ pub fn count(table: &Table) {
         }))
     });
     change(COUNTED, &[table.target.clone().into(), rows.unwrap_or(0).into()]);
+}
+
+/// Queues rows that were there before, which are passed by for now.
+pub fn later(table: &Table, keys: &Keys) {
+    change(LATER, &[table.target.clone().into(), keys.json().into()]);
 }
 
 /// Takes entries out of the queue.

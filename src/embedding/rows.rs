@@ -59,6 +59,28 @@ pub fn read(table: &Table, keys: &Keys) -> Vec<Row> {
     })
 }
 
+/// Locks the rows of keys; the places of those that are there and that another transaction has locked.
+///
+/// Nobody waits here: who waits for a row and has others locked may have a user's statement wait for these, and then one of the
+/// two has to fail.
+pub fn lock(table: &Table, keys: &Keys) -> Vec<usize> {
+    let places = |sql: String| {
+        or_raise(Spi::connect_mut(|client| {
+            let mut places = Vec::new();
+            for row in client.update(sql.as_str(), None, &[keys.json().into()])? {
+                places.extend(row.get::<i64>(1)?.and_then(|n| usize::try_from(n - 1).ok()));
+            }
+            Ok(places)
+        }))
+    };
+    acting_as(table.owner, || {
+        let locked = places(table.columns.lock());
+        let mut others = if locked.len() < keys.keys.len() { places(table.columns.find()) } else { Vec::new() };
+        others.retain(|place| !locked.contains(place));
+        others
+    })
+}
+
 /// Writes the embeddings of rows whose text is still the same, and takes those out whose text has gone; how many were written.
 pub fn write(table: &Table, keys: &Keys, rows: &[Row], vectors: &Vectors) -> usize {
     let of_rows = keys.some(rows.iter().map(|row| row.place));

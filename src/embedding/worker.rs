@@ -4,6 +4,7 @@
 //! keep in step, and is started again when there is one.
 #![allow(unsafe_code)] // exported symbol, signals, the latch
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ const BATCH: i64 = 128;
 const BATCH_IN_PASSAGES: i64 = 32;
 const PASSAGES: usize = 256;
 
-/// Pause when there was nothing to do.
+/// Pause of a table of which rows were locked, and when there was nothing to do.
 const REST: Duration = Duration::from_millis(500);
 
 /// The same where there can be nothing to do: on a replica, or without an engine.
@@ -124,6 +125,8 @@ struct Worker {
     not_before: Option<Instant>,
     /// When rows that were there before may be read again, by table, and by what rate.
     backfill_from: HashMap<String, (f32, Instant)>,
+    /// Until when a table is left alone of which a transaction of somebody else has rows locked.
+    locked_until: HashMap<String, Instant>,
     /// Since when the engine runs that has the models.
     engine_since: Option<i64>,
 }
@@ -177,6 +180,9 @@ impl Worker {
 
     /// Does one batch of a table; whether there was any.
     fn table(&mut self, table: &Table) -> bool {
+        if self.locked_until.get(&table.target).is_some_and(|until| *until > Instant::now()) {
+            return false;
+        }
         if !table.is_counted
             && let Err(error) = attempt(|| queue::count(table))
         {
@@ -216,11 +222,19 @@ impl Worker {
         };
         self.unanswered = 0;
         match attempt(|| batch.write(table, &vectors, began.elapsed())) {
-            Ok(()) => {
+            Ok(wrote_all) => {
                 self.pace(table, batch, began);
+                self.rest_unless(wrote_all, table);
                 true
             }
             Err(error) => self.one_by_one(table, batch, &error),
+        }
+    }
+
+    /// Leaves a table alone for a moment of which some rows could not be written.
+    fn rest_unless(&mut self, wrote_all: bool, table: &Table) {
+        if !wrote_all {
+            self.locked_until.insert(table.target.clone(), Instant::now() + REST);
         }
     }
 
@@ -245,7 +259,10 @@ impl Worker {
                 Err(Failure::Engine(error)) => return self.engine_failed(table, &error),
                 Err(Failure::Model(error)) => error,
                 Ok(vectors) => match attempt(|| one.write(table, &vectors, began.elapsed())) {
-                    Ok(()) => continue,
+                    Ok(wrote_all) => {
+                        self.rest_unless(wrote_all, table);
+                        continue;
+                    }
                     Err(error) => error,
                 },
             };
@@ -331,14 +348,39 @@ impl Batch {
     }
 
     /// Writes its embeddings, unless they are of a model or for a place that the table has no more: then all of it still waits.
-    fn write(&self, table: &Table, vectors: &Vectors, took: Duration) {
+    /// Writes its rows but those that another transaction has locked, which wait for another time; whether that was all of them.
+    fn write(&self, table: &Table, vectors: &Vectors, took: Duration) -> bool {
         if !table.is_unchanged() {
-            return;
+            return true;
         }
-        let written = rows::write(table, &self.keys, &self.rows, vectors);
-        queue::done(self.entries.concat());
+        let locked = rows::lock(table, &self.keys);
+        let (mine, vectors) = self.without(&locked, vectors);
+        let written = rows::write(table, &mine.keys, &mine.rows, &vectors);
+        queue::done(mine.entries.concat());
+        if self.keys.backfill && !locked.is_empty() {
+            queue::later(table, &self.keys.some(locked.iter().copied()));
+        }
         self.note_backfill(table);
         queue::embedded(table, written, took);
+        locked.is_empty()
+    }
+
+    /// The batch without the keys at some places, and the vectors of what is left of its rows.
+    fn without<'v>(&self, places: &[usize], vectors: &'v Vectors) -> (Self, Cow<'v, Vectors>) {
+        let left: Vec<usize> = (0..self.keys.keys.len()).filter(|place| !places.contains(place)).collect();
+        let entries = left.iter().filter_map(|place| self.entries.get(*place).cloned()).collect();
+        let mut rest = Self { keys: self.keys.some(left.iter().copied()), entries, rows: Vec::new() };
+        let mut kept = Vectors { width: vectors.width, numbers: Vec::new() };
+        let mut numbers = vectors.numbers.as_slice();
+        for row in &self.rows {
+            let (own, others) = numbers.split_at((row.parts.len() * vectors.width).min(numbers.len()));
+            numbers = others;
+            if let Ok(place) = left.binary_search(&row.place) {
+                rest.rows.push(Row { place, ..row.clone() });
+                kept.numbers.extend_from_slice(own);
+            }
+        }
+        (rest, if places.is_empty() { Cow::Borrowed(vectors) } else { Cow::Owned(kept) })
     }
 
     fn note_backfill(&self, table: &Table) {

@@ -43,6 +43,18 @@ impl Columns {
         )
     }
 
+    /// Locks the rows of keys (`$1 bytea`) that no other transaction has locked: the places of their keys from 1.
+    #[must_use]
+    pub fn lock(&self) -> String {
+        format!("{} FOR NO KEY UPDATE OF t SKIP LOCKED", self.find())
+    }
+
+    /// The rows of keys (`$1 bytea`) that are there: the places of their keys from 1.
+    #[must_use]
+    pub fn find(&self) -> String {
+        format!("SELECT k.n FROM {} JOIN {} AS t ON {}", self.keys(), self.table, self.these())
+    }
+
     /// Writes embeddings to rows whose text is still the same: of keys (`$1 bytea`), hashes of their texts (`$2 bigint[]`),
     /// all numbers one after the other (`$3 real[]`), so many for each (`$4 integer`).
     #[must_use]
@@ -220,6 +232,14 @@ mod tests {
         assert!(write.contains(")::public.vector FROM"));
         assert!(write.contains("COLLATE pg_catalog.\"C\", 0) OPERATOR(pg_catalog.=) $2[k.n::pg_catalog.int4]"));
     }
+
+    #[test]
+    fn rows_that_others_have_locked_are_passed_by() {
+        let lock = columns(&[("id", "integer")]).lock();
+        assert!(lock.starts_with("SELECT k.n FROM pg_catalog.jsonb_array_elements("));
+        assert!(lock.ends_with(" FOR NO KEY UPDATE OF t SKIP LOCKED"));
+    }
+
     #[test]
     fn passages_are_those_of_a_key() {
         let without = columns(&[("id", "integer")]);
