@@ -84,7 +84,7 @@ class Sizes:
     transformer_requests: int = 300
     transformer_rounds: int = 3
     # Embedding: queries that the cache has, searches by text, rows of a table that is filled, and of one that is updated.
-    embedding_cached: int = 2_000
+    embedding_cached: int = 300
     embedding_searches: int = 100
     embedding_rows: int = 1_500
     embedding_rounds: int = 2
