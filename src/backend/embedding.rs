@@ -29,7 +29,7 @@ const MOST_TEXTS: usize = 256;
 const MOST_BYTES: usize = 2 << 20;
 
 /// Vectors, one after the other.
-#[derive(Default, Clone)]
+#[derive(Default)]
 pub struct Vectors {
     /// Numbers of each.
     pub width: usize,

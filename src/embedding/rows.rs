@@ -109,10 +109,10 @@ pub fn write(table: &Table, keys: &Keys, rows: &[Row], vectors: &Vectors) -> usi
             let places = written.iter().map(|n| rows[*n].place).chain(without);
             client.update(remove.as_str(), None, &[keys.some(places).json().into()])?;
             let mut passages = Passages::default();
-            for (n, row) in rows.iter().enumerate() {
-                passages.take(row, n, vectors, written.contains(&n));
+            for (n, (row, own)) in with_vectors(rows, vectors).enumerate().filter(|(n, _)| written.contains(n)) {
+                passages.take(row, n, own);
             }
-            let Passages { places, passages, starts, lengths, hashes, numbers, .. } = passages;
+            let Passages { places, passages, starts, lengths, hashes, numbers } = passages;
             let parameters = [
                 of_rows.json().into(),
                 places.into(),
@@ -131,14 +131,17 @@ pub fn write(table: &Table, keys: &Keys, rows: &[Row], vectors: &Vectors) -> usi
 
 /// The vectors of whole texts: each that of its only part, or the mean of its parts.
 fn of_texts(rows: &[Row], vectors: &Vectors) -> Vec<f32> {
-    let mut numbers = Vec::with_capacity(rows.len() * vectors.width);
+    with_vectors(rows, vectors).flat_map(|(_, own)| passages::mean(own, vectors.width)).collect()
+}
+
+/// Rows with the numbers of their vectors, which come in the order of the rows.
+pub fn with_vectors<'a>(rows: &'a [Row], vectors: &'a Vectors) -> impl Iterator<Item = (&'a Row, &'a [f32])> {
     let mut rest = vectors.numbers.as_slice();
-    for row in rows {
+    rows.iter().map(move |row| {
         let (own, others) = rest.split_at((row.parts.len() * vectors.width).min(rest.len()));
-        numbers.extend(passages::mean(own, vectors.width));
         rest = others;
-    }
-    numbers
+        (row, own)
+    })
 }
 
 /// Passages as the statement that adds them takes them.
@@ -150,19 +153,12 @@ struct Passages {
     lengths: Vec<i32>,
     hashes: Vec<i64>,
     numbers: Vec<f32>,
-    /// Vectors that were looked at.
-    seen: usize,
 }
 
 impl Passages {
-    /// Takes those of a row, the `n`th, if it was written; the rows come in the order of their vectors.
-    fn take(&mut self, row: &Row, n: usize, vectors: &Vectors, written: bool) {
+    /// Takes those of a row, the `n`th, with the numbers of their vectors.
+    fn take(&mut self, row: &Row, n: usize, own: &[f32]) {
         let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-        let from = self.seen * vectors.width;
-        self.seen += row.parts.len();
-        if !written {
-            return;
-        }
         for (passage, part) in row.parts.iter().enumerate() {
             self.places.push(number(n + 1));
             self.passages.push(number(passage + 1));
@@ -170,6 +166,6 @@ impl Passages {
             self.lengths.push(number(part.chars));
             self.hashes.push(row.hash);
         }
-        self.numbers.extend(vectors.numbers.get(from..self.seen * vectors.width).unwrap_or_default());
+        self.numbers.extend(own);
     }
 }

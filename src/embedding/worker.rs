@@ -4,7 +4,6 @@
 //! keep in step, and is started again when there is one.
 #![allow(unsafe_code)] // exported symbol, signals, the latch
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -354,9 +353,12 @@ impl Batch {
             return true;
         }
         let locked = rows::lock(table, &self.keys);
-        let (mine, vectors) = self.without(&locked, vectors);
-        let written = rows::write(table, &mine.keys, &mine.rows, &vectors);
-        queue::done(mine.entries.concat());
+        let written = if locked.is_empty() {
+            self.write_rows(table, vectors)
+        } else {
+            let (mine, vectors) = self.without(&locked, vectors);
+            mine.write_rows(table, &vectors)
+        };
         if self.keys.backfill && !locked.is_empty() {
             queue::later(table, &self.keys.some(locked.iter().copied()));
         }
@@ -365,22 +367,26 @@ impl Batch {
         locked.is_empty()
     }
 
+    /// Writes its rows, which it has locked, and takes them out of the queue; how many were written.
+    fn write_rows(&self, table: &Table, vectors: &Vectors) -> usize {
+        let written = rows::write(table, &self.keys, &self.rows, vectors);
+        queue::done(self.entries.concat());
+        written
+    }
+
     /// The batch without the keys at some places, and the vectors of what is left of its rows.
-    fn without<'v>(&self, places: &[usize], vectors: &'v Vectors) -> (Self, Cow<'v, Vectors>) {
+    fn without(&self, places: &[usize], vectors: &Vectors) -> (Self, Vectors) {
         let left: Vec<usize> = (0..self.keys.keys.len()).filter(|place| !places.contains(place)).collect();
         let entries = left.iter().filter_map(|place| self.entries.get(*place).cloned()).collect();
         let mut rest = Self { keys: self.keys.some(left.iter().copied()), entries, rows: Vec::new() };
         let mut kept = Vectors { width: vectors.width, numbers: Vec::new() };
-        let mut numbers = vectors.numbers.as_slice();
-        for row in &self.rows {
-            let (own, others) = numbers.split_at((row.parts.len() * vectors.width).min(numbers.len()));
-            numbers = others;
+        for (row, own) in rows::with_vectors(&self.rows, vectors) {
             if let Ok(place) = left.binary_search(&row.place) {
                 rest.rows.push(Row { place, ..row.clone() });
                 kept.numbers.extend_from_slice(own);
             }
         }
-        (rest, if places.is_empty() { Cow::Borrowed(vectors) } else { Cow::Owned(kept) })
+        (rest, kept)
     }
 
     fn note_backfill(&self, table: &Table) {
