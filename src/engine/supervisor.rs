@@ -108,7 +108,7 @@ fn lock() -> Option<File> {
 }
 
 /// What the engine is to be.
-fn wanted() -> EngineSettings {
+fn wanted(restarts: &Restarts) -> EngineSettings {
     let library = process::library_directory().join("pg_harca");
     EngineSettings {
         socket: SOCKET.into(),
@@ -124,6 +124,7 @@ fn wanted() -> EngineSettings {
         queue: settings::engine_queue(),
         providers: settings::engine_providers(),
         quarantined: records::quarantine(),
+        suspected: restarts.suspected(),
     }
 }
 
@@ -190,7 +191,7 @@ impl Supervisor {
             None if Instant::now() >= self.not_before => self.start(),
             None => {}
             Some(engine) => {
-                let wanted = wanted();
+                let wanted = wanted(&self.restarts);
                 if engine.settings != wanted {
                     let replaced = (&engine.settings.onnxruntime, cpu_alone(&engine.settings));
                     if replaced != (&wanted.onnxruntime, cpu_alone(&wanted)) {
@@ -249,7 +250,7 @@ impl Supervisor {
     }
 
     fn start(&mut self) {
-        let settings = wanted();
+        let settings = wanted(&self.restarts);
         match Engine::start(settings) {
             Ok(engine) => {
                 self.engine = Some(engine);

@@ -20,6 +20,7 @@ use harca_engine::serve::connection;
 
 /// A model whose every run waits for leave, and says before what it is about to run.
 struct Gated {
+    shared: bool,
     runs: Mutex<Sender<Vec<i32>>>,
     leave: Arc<Mutex<Receiver<()>>>,
 }
@@ -50,16 +51,21 @@ impl Model for Gated {
     fn provider(&self) -> (&str, &str) {
         ("gate", "")
     }
+
+    fn is_shared(&self) -> bool {
+        self.shared
+    }
 }
 
 struct GatedLoader {
+    shared: bool,
     runs: Sender<Vec<i32>>,
     leave: Arc<Mutex<Receiver<()>>>,
 }
 
 impl Loader for GatedLoader {
     fn load(&self, _: &ModelFiles, _: &Options) -> Result<Box<dyn Model>> {
-        Ok(Box::new(Gated { runs: Mutex::new(self.runs.clone()), leave: Arc::clone(&self.leave) }))
+        Ok(Box::new(Gated { shared: self.shared, runs: Mutex::new(self.runs.clone()), leave: Arc::clone(&self.leave) }))
     }
 
     fn runtime(&self) -> Option<String> {
@@ -76,10 +82,15 @@ struct Gate {
 }
 
 impl Gate {
+    /// One whose model has one run at a time.
     fn new(queue: u32) -> Self {
+        Self::of(queue, false)
+    }
+
+    fn of(queue: u32, shared: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ((runs, seen), (leave, left)) = (channel(), channel());
-        let loader = GatedLoader { runs, leave: Arc::new(Mutex::new(left)) };
+        let loader = GatedLoader { shared, runs, leave: Arc::new(Mutex::new(left)) };
         let settings = harca_core::protocol::settings::EngineSettings { queue, ..settings(folder.path()) };
         let engine = Engine::new(settings, Box::new(loader), Box::new(|_| {})).unwrap();
         engine.start().unwrap();
@@ -160,6 +171,27 @@ fn what_waits_runs_together_and_everybody_gets_their_own() {
     let status = gate.engine.status();
     let counts = &status.models[0].by_priority[0];
     assert_eq!((status.models[0].state, counts.requests, counts.failed), (State::Ready, 3, 1));
+}
+
+#[test]
+fn as_many_run_at_once_as_there_are_processors() {
+    let processors = std::thread::available_parallelism().unwrap().get().min(4);
+    let gate = Gate::of(100, true);
+    let mut clients: Vec<Client> = (0..processors + 1).map(|_| gate.connect()).collect();
+    let mut running = Vec::new();
+    for (number, client) in clients[..processors].iter_mut().enumerate() {
+        gate.ask(client, Priority::Interactive, &[&number.to_string()]);
+        running.extend(gate.next());
+    }
+    assert_eq!(running, (0..processors as i32).collect::<Vec<_>>());
+    (0..processors).for_each(|_| gate.let_run());
+    for (number, client) in clients[..processors].iter_mut().enumerate() {
+        assert_eq!(done(client.reply()).1, [number as f32]);
+    }
+    gate.ask(&mut clients[processors], Priority::Interactive, &["9"]);
+    assert_eq!(gate.next(), [9]);
+    gate.let_run();
+    assert_eq!(done(clients[processors].reply()).1, [9.0]);
 }
 
 #[test]

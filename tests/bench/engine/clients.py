@@ -2,13 +2,13 @@
 
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from ..batch import array, literal
 from ..clock import interleaved
 from ..servers import connect
 from .models import scores
+from .session_process import SessionProcess
 
 CLIENTS = 4
 
@@ -28,18 +28,21 @@ def measure(bench, server, model):
     size = bench.sizes
     texts = bench.queries.take(size.transformer_texts)
     with ExitStack() as opened:
-        sessions = [opened.enter_context(connect(server, engine_timeout=0)) for _ in range(CLIENTS)]
-        pool = opened.enter_context(ThreadPoolExecutor(CLIENTS))
+        session = opened.enter_context(connect(server, engine_timeout=0))
 
-        def ask(session, some):
-            return [session.value(single(text, model)) for text in some]
+        def ask(session, pipe):
+            pipe.send([session.value(single(text, model)) for text in pipe.recv()])
+
+        pipes = [opened.enter_context(SessionProcess(server, ask)).pipe for _ in range(CLIENTS)]
 
         def clients(count):
             shares = [texts[number::count] for number in range(count)]
 
             def run():
                 started = time.perf_counter()
-                found = list(pool.map(ask, sessions[:count], shares))
+                for pipe, share in zip(pipes, shares):
+                    pipe.send(share)
+                found = [pipe.recv() for pipe in pipes[:count]]
                 seconds = time.perf_counter() - started
                 for share, answers in zip(shares, found):
                     model.check(bench, f"{count} clients", share, map(scores, answers))
@@ -48,15 +51,16 @@ def measure(bench, server, model):
             return run
 
         def statement():
-            seconds, rows = sessions[0].time(many(texts, model))
+            seconds, rows = session.time(many(texts, model))
             model.check(bench, "one statement", texts, [scores(row[0]) for row in rows])
             return len(texts) / seconds
 
-        ask(sessions[0], texts[:20])
+        for text in texts[:20]:
+            session.value(single(text, model))
         one, several = "one client, one query a statement", f"{CLIENTS} clients at once, one query a statement"
         variants = {one: clients(1), several: clients(CLIENTS), "one client, all queries in one statement": statement}
         rates = interleaved(size.transformer_rounds, variants)
-        runs = sessions[0].value(f"SELECT round(max(texts_per_run)::numeric, 1) FROM harca.stat_engine WHERE model = '{model.name} 1'")
+        runs = session.value(f"SELECT round(max(texts_per_run)::numeric, 1) FROM harca.stat_engine WHERE model = '{model.name} 1'")
     typical = {name: statistics.median(values) for name, values in rates.items()}
     bench.report.measured("engine_clients", typical[several] / typical[one])
     bench.report.table(

@@ -1,7 +1,6 @@
-"""Interactive requests while other sessions send bulk work: from processes of their own, so that none waits for the one that is timed."""
+"""Interactive requests while other sessions send bulk work."""
 
 import itertools
-import multiprocessing
 import statistics
 import time
 from contextlib import ExitStack
@@ -10,54 +9,38 @@ from ..clock import interleaved, late
 from ..servers import connect
 from .clients import many, single
 from .models import scores
+from .session_process import SessionProcess
 
 SENDERS, TEXTS = 3, 200
 ALONE, BULK, FLOODED = "requests alone", "bulk work alone", "requests under bulk work"
 
 
-class Sender:
-    """A process with a session that sends one array of texts after the other; answered has the texts with their scores."""
+class Sender(SessionProcess):
+    """One that sends one array of texts after the other; answered has the texts with their scores."""
 
     def __init__(self, server, model, texts):
         self.answered = []
-        self._pipe, end = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=_serve, args=(end, self._pipe, server, model, texts), daemon=True)
-        self._process.start()
-        end.close()
+        arrays = itertools.cycle([texts[at : at + TEXTS] for at in range(0, len(texts), TEXTS)])
 
-    def __enter__(self):
-        return self
+        def send(session, pipe):
+            pipe.recv()
+            answered = []
+            while not pipe.poll():
+                some = next(arrays)
+                answered += zip(some, (scores(row[0]) for row in session.query(many(some, model))))
+            pipe.recv()
+            pipe.send(answered)
 
-    def __exit__(self, *_):
-        self._pipe.close()
-        self._process.join()
+        super().__init__(server, send)
 
     def begin(self):
         """Has it send them, until end()."""
-        self._pipe.send(None)
+        self.pipe.send(None)
 
     def end(self):
         """Waits until it has the answer to the last one; raises EOFError if it has failed."""
-        self._pipe.send(None)
-        self.answered += self._pipe.recv()
-
-
-def _serve(pipe, other_end, server, model, texts):
-    # Closed by all but the other process, its end is seen here.
-    other_end.close()
-    arrays = itertools.cycle([texts[at : at + TEXTS] for at in range(0, len(texts), TEXTS)])
-    with connect(server, engine_timeout=0) as session:
-        try:
-            while True:
-                pipe.recv()
-                answered = []
-                while not pipe.poll():
-                    some = next(arrays)
-                    answered += zip(some, (scores(row[0]) for row in session.query(many(some, model))))
-                pipe.recv()
-                pipe.send(answered)
-        except EOFError:
-            return
+        self.pipe.send(None)
+        self.answered += self.pipe.recv()
 
 
 def measure(bench, server, model):

@@ -49,7 +49,7 @@ pub struct EngineSettings {
     pub onnxruntime: PathBuf,
     /// Bytes that it may have.
     pub memory: u64,
-    /// Threads of a run; 0 for as many as there are processors.
+    /// Threads of a run; 0 for the square root of the number of processors, so that as many runs can go on at once.
     pub threads: u32,
     /// Microseconds after a run in which the next one waits for those that asked together with it.
     pub wait: u32,
@@ -61,6 +61,9 @@ pub struct EngineSettings {
     pub providers: Vec<String>,
     /// Models that are not to be run.
     pub quarantined: Vec<Digest>,
+    /// Models that were at work when the engine crashed: nothing else runs beside them, so that the next crash tells more.
+    #[serde(default)]
+    pub suspected: Vec<Digest>,
 }
 
 /// The exit status of an engine that had more memory than it may have.

@@ -1,6 +1,6 @@
 //! When the engine is started again, and which models are to blame for its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::protocol::digest::Digest;
@@ -56,7 +56,9 @@ impl Restarts {
     pub fn ended(&mut self, end: End, lived: Duration, at_work: &[Digest]) -> Verdict {
         let blamed = matches!(end, End::Crashed | End::OutOfMemory);
         let mut quarantine = Vec::new();
-        for &model in at_work.iter().filter(|_| blamed) {
+        // Several runs of one model are one strike.
+        let at_work: BTreeSet<Digest> = at_work.iter().copied().filter(|_| blamed).collect();
+        for model in at_work {
             let strikes = self.strikes.entry(model).or_default();
             *strikes += 1;
             if *strikes >= STRIKES {
@@ -71,6 +73,12 @@ impl Restarts {
             row => (PAUSES[0] * 2_u32.saturating_pow((row - 1).min(16))).min(longest),
         };
         Verdict { pause, quarantine }
+    }
+
+    /// Models that were at work at a crash. They have to run alone: of several that were, one is to blame.
+    #[must_use]
+    pub fn suspected(&self) -> Vec<Digest> {
+        self.strikes.keys().copied().collect()
     }
 }
 
@@ -94,10 +102,13 @@ mod tests {
     #[test]
     fn a_model_that_crashes_three_times_is_quarantined() {
         let (mut restarts, bad, good) = (Restarts::default(), Digest([1; 32]), Digest([2; 32]));
-        assert_eq!(restarts.ended(End::Crashed, SHORT, &[bad, good]).quarantine, []);
+        assert_eq!(restarts.suspected(), []);
+        assert_eq!(restarts.ended(End::Crashed, SHORT, &[bad, good, bad]).quarantine, []);
+        assert_eq!(restarts.suspected(), [bad, good]);
         assert_eq!(restarts.ended(End::Killed, SHORT, &[bad, good]).quarantine, []);
         assert_eq!(restarts.ended(End::OutOfMemory, LONG, &[bad]).quarantine, []);
         assert_eq!(restarts.ended(End::Crashed, SHORT, &[bad]).quarantine, [bad]);
+        assert_eq!(restarts.suspected(), [good]);
         // Whoever releases it gives it three more.
         assert_eq!(restarts.ended(End::Crashed, SHORT, &[bad]).quarantine, []);
     }

@@ -67,6 +67,7 @@ impl Engine {
                 let loaded = Arc::new(Loaded { model: found, files, threads });
                 let (waiting, name) = {
                     let mut state = self.state();
+                    state.scheduler.run_singly(model, !loaded.model.is_shared());
                     let entry = state.entry(model);
                     (entry.ready(Arc::clone(&loaded), micros), entry.name.clone())
                 };
@@ -99,7 +100,9 @@ impl Engine {
         let Some(entry) = state.models.get_mut(&model).filter(|entry| entry.loaded().is_some()) else { return };
         match (found, files) {
             (Ok(found), Ok(files)) => {
+                let singly = !found.is_shared();
                 entry.stage = Stage::Ready(Arc::new(Loaded { model: found, files, threads: options.threads }));
+                state.scheduler.run_singly(model, singly);
             }
             // The one that answers goes on.
             _ => state.pressure.keep(former.threads),

@@ -5,12 +5,12 @@
 //! | thread | how many | what it does |
 //! |---|---|---|
 //! | connection | one each | reads requests, tokenizes their texts, and lets them wait ([`Engine::run`]) |
-//! | runner | one | runs batches and sends the replies (`runner`) |
+//! | runner | one for each run that may go on at once | runs batches and sends the replies (`runner`) |
 //! | loader | one | loads models, while others answer (`loader`) |
 //! | watcher | one | looks at memory and processors, and lets models go (`pressure`) |
 //!
-//! A run uses several threads of the runtime's own, so one runner keeps the processors busy, and what waits meanwhile is what
-//! the next batch is made of.
+//! Runs share the processors: with n of them, about √n runs of √n threads go on at once. More threads make one run faster, the
+//! shorter the texts the less; more runs make the requests of several sessions faster.
 //!
 //! # Locks
 //!
@@ -111,13 +111,10 @@ impl Engine {
         events: Box<dyn Fn(&Event) + Send + Sync>,
     ) -> std::io::Result<Arc<Self>> {
         let at_work = AtWork::open(&settings.at_work)?;
-        let pressure = Pressure::new(threads(&settings));
-        let state = State {
-            scheduler: Scheduler::new(scheduling(&settings, false)),
-            models: HashMap::new(),
-            pressure,
-            cancelled: 0,
-        };
+        let pressure = Pressure::new(processors(), threads(&settings));
+        let mut scheduler = Scheduler::new(scheduling(&settings, false, pressure.runs()));
+        scheduler.suspect(settings.suspected.iter().copied());
+        let state = State { scheduler, models: HashMap::new(), pressure, cancelled: 0 };
         Ok(Arc::new(Self {
             began: Instant::now(),
             began_at: SystemTime::now(),
@@ -137,12 +134,14 @@ impl Engine {
     /// # Errors
     /// When the system has none.
     pub fn start(self: &Arc<Self>) -> std::io::Result<()> {
-        self.spawn("runner", runner::run)?;
+        for number in 0..processors().min(runner::MAX_RUNNERS) {
+            self.spawn("runner", move |engine| runner::run(engine, number))?;
+        }
         self.spawn("loader", loader::run)?;
         self.spawn("watcher", pressure::run)
     }
 
-    fn spawn(self: &Arc<Self>, name: &str, work: fn(&Arc<Self>)) -> std::io::Result<()> {
+    fn spawn(self: &Arc<Self>, name: &str, work: impl FnOnce(&Arc<Self>) + Send + 'static) -> std::io::Result<()> {
         let engine = Arc::clone(self);
         std::thread::Builder::new().name(name.into()).spawn(move || work(&engine))?;
         Ok(())
@@ -168,12 +167,17 @@ impl Engine {
     /// Follows other settings; socket, folder and library stay what they were at the beginning.
     pub fn set(&self, settings: EngineSettings) {
         let quarantined = settings.quarantined.clone();
-        let (threads, schedule) = (threads(&settings), scheduling(&settings, false));
+        let suspected = settings.suspected.clone();
+        let threads = threads(&settings);
+        let mut state = self.state();
+        state.pressure.allow(threads);
+        let pressed = state.scheduler.settings().pressed;
+        let schedule = scheduling(&settings, pressed, state.pressure.runs());
+        state.scheduler.set(schedule);
+        state.scheduler.suspect(suspected);
+        drop(state);
         let former = std::mem::replace(&mut *self.settings.lock().unwrap_or_else(PoisonError::into_inner), settings);
         let mut state = self.state();
-        let pressed = state.scheduler.settings().pressed;
-        state.scheduler.set(scheduler::Settings { pressed, ..schedule });
-        state.pressure.allow(threads);
         // Whoever was released is tried again, and so is what may have failed for a setting.
         let released = former.quarantined.iter().filter(|model| !quarantined.contains(model));
         for model in released {
@@ -265,7 +269,8 @@ impl Engine {
         let (queued, bound) = (state.scheduler.queued(), state.scheduler.settings().bound);
         drop(state);
         match refused {
-            None => self.queued.notify_one(),
+            None if texts.len() == 1 => self.queued.notify_one(),
+            None => self.queued.notify_all(),
             Some(items) => {
                 let reason = format!("{queued} texts wait already, and {} more than {bound} do not fit", items.len());
                 self.refuse(model, ticket, Failure::Busy, &reason);
@@ -368,20 +373,25 @@ impl Engine {
     }
 }
 
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Threads of a run, by the settings.
 fn threads(settings: &EngineSettings) -> usize {
     match settings.threads {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        0 => processors().isqrt(),
         threads => threads as usize,
     }
 }
 
-fn scheduling(settings: &EngineSettings, pressed: bool) -> scheduler::Settings {
+fn scheduling(settings: &EngineSettings, pressed: bool, runs: usize) -> scheduler::Settings {
     scheduler::Settings {
         bound: settings.queue as usize,
         wait: settings.wait.into(),
         strategy: settings.strategy,
         pressed,
+        runs,
     }
 }
 

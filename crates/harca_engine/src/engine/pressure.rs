@@ -1,8 +1,8 @@
 //! The thread that looks at memory and processors.
 //!
 //! Beyond 85 % of its memory bound the engine lets those models go that nobody has asked for lately, beyond 90 % all that have
-//! nothing to do; beyond the bound itself it ends, and is started anew. When tasks of the machine wait for a processor, it
-//! takes fewer threads and shorter runs, and all of them again when the processors are idle.
+//! nothing to do; beyond the bound itself it ends, and is started anew. When tasks of the machine wait for a processor, and not
+//! because of the engine's own work, it takes fewer threads and shorter runs, and all of them again when the processors are idle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use harca_core::protocol::settings::{Level, OUT_OF_MEMORY};
 
 use super::Engine;
 use super::models::Stage;
-use crate::process::processors;
+use super::runner::MAX_RUNNERS;
+use crate::process::processors::Processors;
 use crate::schedule::scheduler;
 
 /// Time between two looks.
@@ -35,8 +36,13 @@ const IDLE: f64 = 0.20;
 
 /// What the engine has made of memory and processors.
 pub struct Pressure {
-    threads: usize,
+    processors: usize,
+    /// Threads of all runs together, as long as nothing speaks against it.
     allowed: usize,
+    /// Those that they have.
+    taken: usize,
+    /// Threads of a run, as long as there are so many.
+    threads: usize,
     changes: u64,
     let_go: [u64; 2],
     /// How many looks in a row have said that threads should be fewer (negative) or more.
@@ -44,17 +50,23 @@ pub struct Pressure {
 }
 
 impl Pressure {
-    /// All threads, as long as nothing speaks against it.
-    pub fn new(threads: usize) -> Self {
-        Self { threads, allowed: threads, changes: 0, let_go: [0; 2], tendency: 0 }
+    /// As many threads as there are processors, and so many for each run.
+    pub fn new(processors: usize, threads: usize) -> Self {
+        let allowed = processors.max(threads);
+        Self { processors, allowed, taken: allowed, threads, changes: 0, let_go: [0; 2], tendency: 0 }
     }
 
     /// Threads that a run has.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.threads.min(self.taken)
     }
 
-    /// How often that number has changed.
+    /// Runs that may go on at once.
+    pub fn runs(&self) -> usize {
+        (self.taken / self.threads().max(1)).clamp(1, MAX_RUNNERS)
+    }
+
+    /// How often threads have become fewer or more.
     pub fn changes(&self) -> u64 {
         self.changes
     }
@@ -64,16 +76,17 @@ impl Pressure {
         self.let_go
     }
 
-    /// Follows a setting.
+    /// Follows a setting of the threads of a run.
     pub fn allow(&mut self, threads: usize) {
-        if self.allowed != threads {
-            (self.allowed, self.threads) = (threads, threads);
+        if self.threads != threads {
+            *self = Self { changes: self.changes, let_go: self.let_go, ..Self::new(self.processors, threads) };
         }
     }
 
-    /// The number that is loaded stays.
+    /// Runs go on with the number of threads that is loaded.
     pub fn keep(&mut self, threads: usize) {
         self.threads = threads;
+        self.taken = self.taken.max(threads);
     }
 
     /// Takes note of the share of time in which tasks wait for a processor; whether the number of threads has changed.
@@ -88,9 +101,9 @@ impl Pressure {
             return false;
         }
         self.tendency = 0;
-        let threads = if direction < 0 { self.threads.div_ceil(2) } else { (2 * self.threads).min(self.allowed) };
-        let changed = threads != self.threads;
-        self.threads = threads;
+        let taken = if direction < 0 { self.taken.div_ceil(2) } else { (2 * self.taken).min(self.allowed) };
+        let changed = taken != self.taken;
+        self.taken = taken;
         self.changes += u64::from(changed);
         changed
     }
@@ -98,10 +111,11 @@ impl Pressure {
 
 /// Looks at memory and processors, for ever.
 pub fn run(engine: &Arc<Engine>) {
+    let mut processors = Processors::default();
     loop {
         std::thread::sleep(PERIOD);
         engine.look_at_memory(private_memory().unwrap_or(0));
-        if let Some(waiting) = processors::waiting() {
+        if let Some(waiting) = processors.waiting() {
             engine.look_at_processors(waiting);
         }
     }
@@ -151,10 +165,13 @@ impl Engine {
         let pressed = waiting > if settings.pressed { IDLE } else { PRESSED };
         state.scheduler.set(scheduler::Settings { pressed, ..settings });
         if state.pressure.see(waiting) {
-            let threads = state.pressure.threads();
+            let (threads, runs) = (state.pressure.threads(), state.pressure.runs());
+            let settings = state.scheduler.settings();
+            state.scheduler.set(scheduler::Settings { runs, ..settings });
             drop(state);
-            self.log(&format!("runs have {threads} threads from now on"));
+            self.log(&format!("runs have {threads} threads from now on, and {runs} may go on at once"));
             self.arrived.notify_one();
+            self.queued.notify_all();
         }
     }
 }
@@ -169,21 +186,32 @@ mod tests {
 
     #[test]
     fn threads_follow_the_processors_slowly() {
-        let mut pressure = Pressure::new(8);
+        let mut pressure = Pressure::new(8, 4);
         assert!(!look(&mut pressure, 0.9, STEADY - 1));
         assert!(!look(&mut pressure, 0.4, 1));
         assert!(!look(&mut pressure, 0.9, STEADY - 1));
+        assert_eq!((pressure.threads(), pressure.runs()), (4, 2));
         assert!(look(&mut pressure, 0.9, 1));
-        assert_eq!(pressure.threads(), 4);
+        assert_eq!((pressure.threads(), pressure.runs()), (4, 1));
         assert!(look(&mut pressure, 0.9, STEADY));
         assert!(look(&mut pressure, 0.9, STEADY));
-        assert_eq!(pressure.threads(), 1);
+        assert_eq!((pressure.threads(), pressure.runs()), (1, 1));
         assert!(!look(&mut pressure, 0.9, 3 * STEADY));
         assert_eq!((pressure.threads(), pressure.changes()), (1, 3));
         assert!(look(&mut pressure, 0.0, STEADY));
-        assert_eq!(pressure.threads(), 2);
+        assert_eq!((pressure.threads(), pressure.runs()), (2, 1));
         pressure.allow(3);
-        assert_eq!(pressure.threads(), 3);
+        assert_eq!((pressure.threads(), pressure.runs()), (3, 2));
         assert!(!look(&mut pressure, 0.0, 3 * STEADY));
+    }
+
+    #[test]
+    fn the_processors_are_shared_between_runs() {
+        for (processors, threads, runs) in
+            [(1, 1, 1), (2, 1, 2), (4, 2, 2), (16, 4, 4), (2, 5, 1), (64, 1, MAX_RUNNERS)]
+        {
+            let pressure = Pressure::new(processors, threads);
+            assert_eq!((pressure.threads(), pressure.runs()), (threads, runs));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that runs batches.
+//! The threads that run batches.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,15 +15,18 @@ use crate::process::at_work::Place;
 use crate::schedule::lane::Item;
 use crate::schedule::scheduler::{Batch, Ended, Turn};
 
-/// Runs batches as they come, for ever.
-pub fn run(engine: &Arc<Engine>) {
+/// Most runners.
+pub const MAX_RUNNERS: usize = 8;
+
+/// Runs batches as they come, for ever, as the runner of this number.
+pub fn run(engine: &Arc<Engine>, runner: usize) {
     let mut state = engine.state();
     loop {
         let now = engine.now();
         match state.scheduler.next(now) {
             Turn::Run(batch) => {
                 drop(state);
-                engine.run_batch(batch);
+                engine.run_batch(batch, Place::Run(runner));
                 state = engine.state();
             }
             Turn::Idle => state = engine.queued.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -36,22 +39,22 @@ pub fn run(engine: &Arc<Engine>) {
 }
 
 impl Engine {
-    fn run_batch(&self, mut batch: Batch<Digest, Text>) {
+    fn run_batch(&self, mut batch: Batch<Digest, Text>, place: Place) {
         let (model, priority) = (batch.model, batch.priority);
         batch.items.retain(|item| !item.work.ticket.is_given_up());
-        if batch.items.is_empty() {
-            return;
-        }
-        let Some(loaded) = self.state().models.get(&model).and_then(|entry| entry.loaded().cloned()) else {
+        let loaded = if batch.items.is_empty() { None } else { self.loaded(model) };
+        let Some(loaded) = loaded else {
+            self.state().scheduler.over(model, priority);
+            self.queued.notify_all();
             // It was let go in between: whoever asks brings it again.
             return batch.items.iter().for_each(|item| item.work.ticket.want());
         };
         let tokens = batch.padded();
-        self.at_work.begin(Place::Run, model);
+        self.at_work.begin(place, model);
         let (began, start) = (self.now(), Instant::now());
         let found = loaded.run(&batch.items);
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.at_work.end(Place::Run);
+        self.at_work.end(place);
         let ended = self.now();
         let mut state = self.state();
         state.scheduler.finished(Ended { model, priority, rows: batch.items.len(), tokens, micros }, ended);
@@ -61,20 +64,29 @@ impl Engine {
             let truncated = batch.items.iter().filter(|item| item.work.reading.truncated).count();
             entry.counts.run(batch.items.len(), read, truncated, micros);
         }
+        let others_wait = state.scheduler.queued() > 0;
         drop(state);
+        if others_wait {
+            // What may begin now is perhaps not for this runner alone.
+            self.queued.notify_all();
+        }
         match found {
             Ok(values) => self.answer(model, priority, &batch.items, &values, began, ended),
             Err(error) if batch.items.len() == 1 => self.give_up(model, &batch.items, &error),
             // One text that the model cannot take must not cost the others their answer.
-            Err(_) => batch.items.iter().for_each(|item| self.run_alone(model, priority, &loaded, item)),
+            Err(_) => batch.items.iter().for_each(|item| self.run_alone(model, priority, &loaded, item, place)),
         }
     }
 
-    fn run_alone(&self, model: Digest, priority: Priority, loaded: &Loaded, item: &Item<Text>) {
+    fn loaded(&self, model: Digest) -> Option<Arc<Loaded>> {
+        self.state().models.get(&model).and_then(|entry| entry.loaded().cloned())
+    }
+
+    fn run_alone(&self, model: Digest, priority: Priority, loaded: &Loaded, item: &Item<Text>, place: Place) {
         let item = std::slice::from_ref(item);
-        self.at_work.begin(Place::Run, model);
+        self.at_work.begin(place, model);
         let (began, found) = (self.now(), loaded.run(item));
-        self.at_work.end(Place::Run);
+        self.at_work.end(place);
         match found {
             Ok(values) => self.answer(model, priority, item, &values, began, self.now()),
             Err(error) => self.give_up(model, item, &error),

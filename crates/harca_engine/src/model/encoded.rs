@@ -111,4 +111,8 @@ impl Model for EncodedModel {
             Runner::Graph(graph) => graph.provider(),
         }
     }
+
+    fn is_shared(&self) -> bool {
+        matches!(&self.runner, Runner::Graph(graph) if graph.is_shared())
+    }
 }

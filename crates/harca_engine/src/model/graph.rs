@@ -1,5 +1,6 @@
 //! A graph in ONNX Runtime, on the first execution provider that takes it.
 
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +11,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor, TensorElementType, ValueType};
 
-use super::{inference, one_line, runtime};
+use super::{inference, one_line, runtime, shared_run};
 
 /// How models are to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +42,10 @@ pub struct Answer {
 
 /// A graph that is ready to run.
 pub struct Graph {
-    session: Mutex<Session>,
-    output: String,
+    session: Session,
+    /// Held for a run of a provider that does not run a session in several threads.
+    turn: Option<Mutex<()>>,
+    output: CString,
     provider: String,
     detail: String,
 }
@@ -74,9 +77,9 @@ impl Graph {
             match session {
                 Ok(session) => {
                     let detail = missing.join("; ");
-                    let graph =
-                        Self { session: Mutex::new(session), output: output.into(), provider: name.into(), detail };
-                    graph.check(inputs)?;
+                    check(&session, inputs, output)?;
+                    let turn = (name != "cpu").then(Mutex::default);
+                    let graph = Self { session, turn, output: c_string(output)?, provider: name.into(), detail };
                     return Ok(graph);
                 }
                 Err(error) if name == "cpu" => return Err(inference(error)),
@@ -92,50 +95,63 @@ impl Graph {
         (&self.provider, &self.detail)
     }
 
-    /// Runs it; one run at a time.
+    /// Whether it runs in several threads at once.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.turn.is_none()
+    }
+
+    /// Runs it.
     ///
     /// # Errors
     /// [`Error::Inference`] when the runtime fails, [`Error::ModelShape`] when a number of the answer is not finite.
     pub fn run(&self, inputs: Vec<Input<'_>>) -> Result<Answer> {
-        let mut values: Vec<(&str, DynValue)> = Vec::with_capacity(inputs.len());
+        let mut values: Vec<(CString, DynValue)> = Vec::with_capacity(inputs.len());
         for input in inputs {
-            values.push(match input {
+            let (name, value) = match input {
                 Input::Int(name, shape, ids) => (name, Tensor::from_array((shape, ids)).map_err(inference)?.into_dyn()),
                 Input::Long(name, shape, ids) => {
                     (name, Tensor::from_array((shape, ids)).map_err(inference)?.into_dyn())
                 }
-            });
+            };
+            values.push((c_string(name)?, value));
         }
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let outputs = session.run(values).map_err(inference)?;
-        let (shape, numbers) = outputs[self.output.as_str()].try_extract_tensor::<f32>().map_err(inference)?;
+        let turn = self.turn.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let output = shared_run::run(&self.session, &values, &self.output).map_err(inference)?;
+        drop(turn);
+        let (shape, numbers) = output.try_extract_tensor::<f32>().map_err(inference)?;
         if !numbers.iter().all(|number| number.is_finite()) {
             return Err(Error::ModelShape("output holds a number that is not finite".into()));
         }
         let shape = shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect();
         Ok(Answer { shape, numbers: numbers.to_vec() })
     }
+}
 
-    fn check(&self, inputs: &[&str]) -> Result<()> {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let outputs = || session.outputs().iter().map(|one| one.name()).collect::<Vec<_>>();
-        let mut found: Vec<&str> = session.inputs().iter().map(|one| one.name()).collect();
-        let mut expected = inputs.to_vec();
-        found.sort_unstable();
-        expected.sort_unstable();
-        if found != expected {
-            let (found, expected) = (found.join(", "), expected.join(", "));
-            return Err(Error::ModelShape(format!("its inputs are {found}, expected {expected}")));
-        }
-        let Some(output) = session.outputs().iter().find(|one| one.name() == self.output) else {
-            let found = outputs().join(", ");
-            return Err(Error::ModelShape(format!("its outputs are {found}, \"{}\" is not among them", self.output)));
-        };
-        match output.dtype() {
-            ValueType::Tensor { ty: TensorElementType::Float32, .. } => Ok(()),
-            other => Err(Error::ModelShape(format!("output \"{}\" is {other:?}, expected float32", self.output))),
-        }
+/// Whether a session has these inputs, and among its outputs one of 32-bit numbers of this name.
+fn check(session: &Session, inputs: &[&str], name: &str) -> Result<()> {
+    let outputs = || session.outputs().iter().map(|one| one.name()).collect::<Vec<_>>();
+    let mut found: Vec<&str> = session.inputs().iter().map(|one| one.name()).collect();
+    let mut expected = inputs.to_vec();
+    found.sort_unstable();
+    expected.sort_unstable();
+    if found != expected {
+        let (found, expected) = (found.join(", "), expected.join(", "));
+        return Err(Error::ModelShape(format!("its inputs are {found}, expected {expected}")));
     }
+    let Some(output) = session.outputs().iter().find(|one| one.name() == name) else {
+        let found = outputs().join(", ");
+        return Err(Error::ModelShape(format!("its outputs are {found}, \"{name}\" is not among them")));
+    };
+    match output.dtype() {
+        ValueType::Tensor { ty: TensorElementType::Float32, .. } => Ok(()),
+        other => Err(Error::ModelShape(format!("output \"{name}\" is {other:?}, expected float32"))),
+    }
+}
+
+/// A name as the runtime takes it.
+fn c_string(name: &str) -> Result<CString> {
+    CString::new(name).map_err(|_| Error::Inference("a name of the graph holds a zero byte".into()))
 }
 
 fn provider(name: &str) -> ExecutionProviderDispatch {

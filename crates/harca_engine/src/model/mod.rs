@@ -1,18 +1,19 @@
 //! Models as the engine runs them: what they read of a text, and what comes out of a run.
 //!
 //! Promises: a model that cannot be loaded, or fails, comes out as an error; a run's numbers are finite and as many as its
-//! texts need. Only `graph` and `runtime` name ort, only `transformer` names tokenizers.
+//! texts need. Only `graph`, `shared_run` and `runtime` name ort, only `transformer` names tokenizers.
 //!
 //! - [`files`]: the files of a model, as they came in and were checked.
 //! - [`transformer`]: a tokenizer and a graph; [`encoded`]: the core's encoder and a graph or network.
 //! - [`pooling`]: from the states of tokens to a vector.
-//! - [`runtime`], [`graph`]: ONNX Runtime.
+//! - [`runtime`], [`graph`]: ONNX Runtime; `shared_run`: a graph in several threads at once.
 
 pub mod encoded;
 pub mod files;
 pub mod graph;
 pub mod pooling;
 pub mod runtime;
+mod shared_run;
 pub mod transformer;
 
 use harca_core::error::{Error, Result};
@@ -61,6 +62,9 @@ pub trait Model: Send + Sync {
 
     /// The execution provider that it runs on, and what others were not had for.
     fn provider(&self) -> (&str, &str);
+
+    /// Whether several of its runs may go on at once.
+    fn is_shared(&self) -> bool;
 }
 
 /// Makes models of files.

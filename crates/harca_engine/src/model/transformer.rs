@@ -196,4 +196,8 @@ impl Model for Transformer {
     fn provider(&self) -> (&str, &str) {
         self.graph.provider()
     }
+
+    fn is_shared(&self) -> bool {
+        self.graph.is_shared()
+    }
 }

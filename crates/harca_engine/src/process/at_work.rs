@@ -1,8 +1,8 @@
-//! What the engine is about to run or load, in a file that outlives it: so that whoever starts it again knows what brought it
-//! down.
+//! What the engine is about to run or load, in a file that outlives it: so that whoever starts it again knows what may have
+//! brought it down.
 //!
-//! The file has two places of 33 bytes, one of the runner and one of the loader: a byte that is 1 while something is at work,
-//! and the digest of the model. A write into the page cache costs a microsecond, and is there however the process ends.
+//! The file has places of 33 bytes, one of the loader and one of each runner: a byte that is 1 while something is at work, and
+//! the digest of the model. A write into the page cache costs a microsecond, and is there however the process ends.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,10 +15,21 @@ use harca_core::protocol::settings::AT_WORK_BYTES as BYTES;
 /// Who is at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// The runner.
-    Run,
     /// The loader.
     Load,
+    /// The runner of this number.
+    Run(usize),
+}
+
+impl Place {
+    /// Where it stands in the file.
+    fn offset(self) -> u64 {
+        let place = match self {
+            Self::Load => 0,
+            Self::Run(runner) => 1 + runner,
+        };
+        (place * BYTES) as u64
+    }
 }
 
 /// The file.
@@ -33,7 +44,6 @@ impl AtWork {
     /// When it cannot be made.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
-        file.write_all_at(&[0; 2 * BYTES], 0)?;
         Ok(Self { file })
     }
 
@@ -42,12 +52,12 @@ impl AtWork {
         let mut bytes = [1; BYTES];
         bytes[1..].copy_from_slice(&model.0);
         // Where it cannot be written, a crash is not laid at the model's door.
-        let _ = self.file.write_all_at(&bytes, place as u64 * BYTES as u64);
+        let _ = self.file.write_all_at(&bytes, place.offset());
     }
 
     /// Says that it is over.
     pub fn end(&self, place: Place) {
-        let _ = self.file.write_all_at(&[0], place as u64 * BYTES as u64);
+        let _ = self.file.write_all_at(&[0], place.offset());
     }
 }
 
@@ -64,10 +74,13 @@ mod tests {
         let work = AtWork::open(&path).unwrap();
         let found = || at_work(&std::fs::read(&path).unwrap());
         assert_eq!(found(), []);
-        work.begin(Place::Run, Digest([7; 32]));
+        work.begin(Place::Run(2), Digest([7; 32]));
+        assert_eq!(found(), [Digest([7; 32])]);
         work.begin(Place::Load, Digest([8; 32]));
-        assert_eq!(found(), [Digest([7; 32]), Digest([8; 32])]);
-        work.end(Place::Run);
+        assert_eq!(found(), [Digest([8; 32]), Digest([7; 32])]);
+        work.end(Place::Run(2));
         assert_eq!(found(), [Digest([8; 32])]);
+        work.begin(Place::Run(0), Digest([9; 32]));
+        assert_eq!(found(), [Digest([8; 32]), Digest([9; 32])]);
     }
 }

@@ -9,8 +9,12 @@
 //! and the others after it, for ever. So for `wait` after a run, the next one of its model and priority waits for company: until
 //! as many texts are there as had a part in that run or were waiting at its end, or enough for a run. A session that is alone
 //! waits for nobody, nor does anybody in an engine that was idle for longer.
+//!
+//! Several runs may go on at once. What waits is shared between those that may begin now: two texts are done sooner in two runs
+//! than together in one. A model whose runtime runs it once at a time is left together, and while interactive texts have come
+//! lately, bulk work has one run at most. A model that may have brought the engine down runs with nothing beside it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use harca_core::protocol::priority::Priority;
@@ -42,6 +46,8 @@ pub struct Settings {
     pub strategy: Strategy,
     /// Whether the processors are pressed: then runs take half of that.
     pub pressed: bool,
+    /// Runs that may go on at once.
+    pub runs: usize,
 }
 
 /// The texts of one run.
@@ -97,6 +103,8 @@ struct Queue<W> {
     bulk_run: u64,
     /// What the last run of each priority has left.
     left: [Left; Priority::ALL.len()],
+    /// Whether it has one run at a time.
+    singly: bool,
 }
 
 /// What is known at the end of a run of those who may ask again.
@@ -110,7 +118,7 @@ struct Left {
 
 impl<W> Default for Queue<W> {
     fn default() -> Self {
-        Self { lane: Lane::default(), pace: Pace::default(), bulk_run: 0, left: Default::default() }
+        Self { lane: Lane::default(), pace: Pace::default(), bulk_run: 0, left: Default::default(), singly: false }
     }
 }
 
@@ -118,6 +126,9 @@ impl<W> Default for Queue<W> {
 pub struct Scheduler<K, W> {
     settings: Settings,
     queues: HashMap<K, Queue<W>>,
+    /// The runs that go on.
+    running: Vec<(K, Priority)>,
+    suspected: HashSet<K>,
     queued: usize,
     last: Priority,
     /// When an interactive text came last.
@@ -128,7 +139,15 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
     /// One in which nothing waits.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, queues: HashMap::new(), queued: 0, last: Priority::Bulk, interactive_at: None }
+        Self {
+            settings,
+            queues: HashMap::new(),
+            running: Vec::new(),
+            suspected: HashSet::new(),
+            queued: 0,
+            last: Priority::Bulk,
+            interactive_at: None,
+        }
     }
 
     /// Follows other settings; what waits already may be more than the new bound.
@@ -140,6 +159,16 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.settings
+    }
+
+    /// Has a model run once at a time, or as often as others.
+    pub fn run_singly(&mut self, model: K, singly: bool) {
+        self.queues.entry(model).or_default().singly = singly;
+    }
+
+    /// Models beside which nothing runs, instead of those of before.
+    pub fn suspect(&mut self, models: impl IntoIterator<Item = K>) {
+        self.suspected = models.into_iter().collect();
     }
 
     /// How many texts wait.
@@ -184,40 +213,60 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
         Ok(())
     }
 
-    /// What is to be done at `now`; a run is to be followed by [`Self::finished`].
+    /// What is to be done at `now`; a run is to be followed by [`Self::finished`] or [`Self::over`].
     pub fn next(&mut self, now: u64) -> Turn<K, W> {
-        let starving = self.oldest(Priority::Bulk).filter(|&(_, model, arrived)| {
+        let free = self.settings.runs.max(1).saturating_sub(self.running.len());
+        if free == 0 || self.running.iter().any(|(model, _)| self.suspected.contains(model)) {
+            return Turn::Idle;
+        }
+        let starving = self.oldest(Priority::Bulk, now).filter(|&(_, model, arrived)| {
             let run = self.queues.get(&model).map_or(0, |queue| queue.bulk_run);
             self.last == Priority::Interactive && now.saturating_sub(arrived) >= LEAST_PATIENCE.max(PATIENCE * run)
         });
-        let chosen = starving.or_else(|| self.oldest(Priority::Interactive)).or_else(|| self.oldest(Priority::Bulk));
+        let chosen =
+            starving.or_else(|| self.oldest(Priority::Interactive, now)).or_else(|| self.oldest(Priority::Bulk, now));
         let Some((priority, model, _)) = chosen else { return Turn::Idle };
+        let suspected = self.suspected.contains(&model);
+        if suspected && !self.running.is_empty() {
+            return Turn::Idle;
+        }
+        let short = priority == Priority::Bulk && self.is_asked(now);
         let wait = self.settings.wait;
-        let strategy = match (priority, self.interactive_at) {
-            (Priority::Bulk, Some(at)) if now < at + LATELY => Strategy::Latency,
-            _ => self.settings.strategy,
-        };
+        let strategy = if short { Strategy::Latency } else { self.settings.strategy };
         let Some(budget) = self.queues.get(&model).map(|queue| self.budget(queue, strategy)) else { return Turn::Idle };
         let Some(queue) = self.queues.get_mut(&model) else { return Turn::Idle };
-        let Left { at, texts } = queue.left[priority as usize];
-        if now < at + wait && queue.lane.len(priority) < texts && !queue.lane.fills(priority, budget) {
-            return Turn::Wait(at + wait);
+        let left = &mut queue.left[priority as usize];
+        let waiting = queue.lane.len(priority);
+        if now < left.at + wait && waiting < left.texts && !queue.lane.fills(priority, budget) {
+            return Turn::Wait(left.at + wait);
         }
-        let items = queue.lane.take(priority, budget);
+        let shares = if short || suspected || queue.singly { 1 } else { free };
+        let rows = budget.rows.min(waiting.div_ceil(shares));
+        let items = queue.lane.take(priority, Budget { rows, ..budget });
+        left.texts = left.texts.saturating_sub(items.len());
         self.queued -= items.len();
         self.last = priority;
+        self.running.push((model, priority));
         Turn::Run(Batch { model, priority, items })
     }
 
     /// Takes note of a run that has ended at `now`.
     pub fn finished(&mut self, run: Ended<K>, now: u64) {
         let Ended { model, priority, rows, tokens, micros } = run;
+        self.over(model, priority);
         if let Some(queue) = self.queues.get_mut(&model) {
             queue.pace.record(tokens, micros);
             queue.left[priority as usize] = Left { at: now, texts: rows + queue.lane.len(priority) };
             if priority == Priority::Bulk {
                 queue.bulk_run = micros;
             }
+        }
+    }
+
+    /// A run is over, of which there is nothing to note.
+    pub fn over(&mut self, model: K, priority: Priority) {
+        if let Some(place) = self.running.iter().position(|one| *one == (model, priority)) {
+            self.running.swap_remove(place);
         }
     }
 
@@ -235,9 +284,21 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
         }
     }
 
-    fn oldest(&self, priority: Priority) -> Option<(Priority, K, u64)> {
-        let waiting = self.queues.iter().filter_map(|(&model, queue)| Some((queue.lane.oldest(priority)?, model)));
-        waiting.min().map(|(arrived, model)| (priority, model, arrived))
+    /// Whether an interactive text has come lately.
+    fn is_asked(&self, now: u64) -> bool {
+        self.interactive_at.is_some_and(|at| now < at + LATELY)
+    }
+
+    /// The model whose text has waited longest, of those that may begin a run.
+    fn oldest(&self, priority: Priority, now: u64) -> Option<(Priority, K, u64)> {
+        let runs = |is: &dyn Fn(&(K, Priority)) -> bool| self.running.iter().any(is);
+        if priority == Priority::Bulk && self.is_asked(now) && runs(&|(_, running)| *running == Priority::Bulk) {
+            return None;
+        }
+        let may_begin = |model: K, queue: &Queue<W>| !(queue.singly && runs(&|(running, _)| *running == model));
+        let waiting = self.queues.iter().filter(|&(&model, queue)| may_begin(model, queue));
+        let oldest = waiting.filter_map(|(&model, queue)| Some((queue.lane.oldest(priority)?, model))).min();
+        oldest.map(|(arrived, model)| (priority, model, arrived))
     }
 
     fn budget(&self, queue: &Queue<W>, strategy: Strategy) -> Budget {
@@ -247,159 +308,4 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use Priority::{Bulk, Interactive};
-
-    use super::*;
-
-    const SETTINGS: Settings = Settings { bound: 100, wait: 500, strategy: Strategy::Balanced, pressed: false };
-
-    fn items(arrived: u64, lengths: &[u32]) -> Vec<Item<u64>> {
-        lengths.iter().map(|&length| Item { arrived, length, work: arrived }).collect()
-    }
-
-    fn scheduler() -> Scheduler<char, u64> {
-        Scheduler::new(SETTINGS)
-    }
-
-    fn ended(priority: Priority, rows: usize, tokens: u32, micros: u64) -> Ended<char> {
-        Ended { model: if priority == Interactive { 'a' } else { 'b' }, priority, rows, tokens, micros }
-    }
-
-    fn ran(turn: Turn<char, u64>) -> (char, Priority, usize) {
-        match turn {
-            Turn::Run(batch) => (batch.model, batch.priority, batch.items.len()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn an_idle_engine_waits_for_nobody() {
-        let mut scheduler = scheduler();
-        assert_eq!(scheduler.next(0), Turn::Idle);
-        scheduler.submit('a', Interactive, items(10, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(10)), ('a', Interactive, 1));
-        assert_eq!(scheduler.next(11), Turn::Idle);
-    }
-
-    #[test]
-    fn those_who_asked_together_are_waited_for() {
-        let mut scheduler = scheduler();
-        scheduler.submit('a', Interactive, items(0, &[5, 5])).unwrap();
-        assert_eq!(ran(scheduler.next(0)).2, 2);
-        scheduler.submit('a', Interactive, items(900, &[5])).unwrap();
-        scheduler.finished(ended(Interactive, 2, 10, 1000), 1000);
-        assert_eq!(scheduler.next(1000), Turn::Wait(1500));
-        scheduler.submit('a', Interactive, items(1200, &[6])).unwrap();
-        assert_eq!(scheduler.next(1200), Turn::Wait(1500));
-        scheduler.submit('a', Interactive, items(1300, &[6])).unwrap();
-        assert_eq!(ran(scheduler.next(1300)), ('a', Interactive, 3));
-        // One of them does not come again.
-        scheduler.finished(ended(Interactive, 3, 18, 1000), 2300);
-        scheduler.submit('a', Interactive, items(2400, &[5, 5])).unwrap();
-        assert_eq!(scheduler.next(2400), Turn::Wait(2800));
-        assert_eq!(ran(scheduler.next(2800)).2, 2);
-        scheduler.finished(ended(Interactive, 2, 10, 1000), 3800);
-        scheduler.submit('a', Interactive, items(3900, &[5, 5])).unwrap();
-        assert_eq!(ran(scheduler.next(3900)).2, 2);
-        // Enough for a run: no more is waited for.
-        scheduler.finished(ended(Interactive, 200, 400, 1000), 5000);
-        scheduler.submit('a', Interactive, items(5000, &[512; 3])).unwrap();
-        assert!(matches!(scheduler.next(5000), Turn::Run(_)));
-    }
-
-    #[test]
-    fn who_is_alone_or_late_waits_for_nobody() {
-        let mut scheduler = scheduler();
-        scheduler.submit('a', Interactive, items(0, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(0)).2, 1);
-        scheduler.finished(ended(Interactive, 1, 5, 1000), 1000);
-        scheduler.submit('a', Interactive, items(1100, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(1100)).2, 1);
-        scheduler.finished(ended(Interactive, 4, 20, 1000), 2100);
-        scheduler.submit('a', Interactive, items(2600, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(2600)).2, 1);
-    }
-
-    #[test]
-    fn bulk_comes_last_but_comes() {
-        let mut scheduler = scheduler();
-        scheduler.submit('b', Bulk, items(0, &[5; 4])).unwrap();
-        scheduler.submit('a', Interactive, items(10, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(20)), ('a', Interactive, 1));
-        scheduler.submit('a', Interactive, items(30, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(40)).1, Interactive);
-        let late = LEAST_PATIENCE + 1;
-        scheduler.submit('a', Interactive, items(50, &[5])).unwrap();
-        scheduler.submit('b', Bulk, items(50, &[5000])).unwrap();
-        assert_eq!(ran(scheduler.next(late)), ('b', Bulk, 4));
-        // Not twice in a row while somebody waits.
-        assert_eq!(ran(scheduler.next(late)).1, Interactive);
-        assert_eq!(ran(scheduler.next(late + 1)).1, Bulk);
-    }
-
-    #[test]
-    fn slow_bulk_runs_come_seldom() {
-        let mut scheduler = scheduler();
-        scheduler.finished(ended(Bulk, 1, 100, 50_000), 0);
-        scheduler.submit('b', Bulk, items(0, &[5])).unwrap();
-        scheduler.queues.get_mut(&'b').unwrap().bulk_run = 50_000;
-        scheduler.last = Interactive;
-        scheduler.submit('a', Interactive, items(0, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(PATIENCE * 50_000 - 1)).1, Interactive);
-        scheduler.submit('a', Interactive, items(0, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(PATIENCE * 50_000)).1, Bulk);
-    }
-
-    #[test]
-    fn bulk_runs_are_short_while_somebody_asks() {
-        let mut scheduler = scheduler();
-        scheduler.submit('b', Bulk, items(0, &[10; 90])).unwrap();
-        for tokens in [200, 1000, 600] {
-            scheduler.finished(ended(Bulk, 20, tokens, 100 * u64::from(tokens)), 1);
-        }
-        scheduler.submit('a', Interactive, items(2, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(2)).1, Interactive);
-        assert_eq!(ran(scheduler.next(3)), ('b', Bulk, 20));
-        assert_eq!(ran(scheduler.next(2 + LATELY)), ('b', Bulk, 60));
-    }
-
-    #[test]
-    fn the_oldest_model_is_first() {
-        let mut scheduler = scheduler();
-        scheduler.submit('b', Interactive, items(5, &[5])).unwrap();
-        scheduler.submit('a', Interactive, items(6, &[5])).unwrap();
-        assert_eq!(ran(scheduler.next(10)).0, 'b');
-        assert_eq!(ran(scheduler.next(10)).0, 'a');
-    }
-
-    #[test]
-    fn the_queue_is_bounded() {
-        let mut scheduler = scheduler();
-        scheduler.submit('a', Bulk, items(0, &[1; 60])).unwrap();
-        assert_eq!(scheduler.submit('b', Interactive, items(1, &[1; 41])).unwrap_err().len(), 41);
-        scheduler.submit('b', Interactive, items(1, &[1; 40])).unwrap();
-        assert_eq!((scheduler.queued(), scheduler.queued_for('b', Interactive)), (100, 40));
-        assert_eq!(scheduler.remove(|&work| work == 0), 60);
-        assert_eq!(scheduler.queued(), 40);
-        scheduler.remove(|_| true);
-        scheduler.submit('a', Bulk, items(0, &[1; 500])).unwrap();
-        assert_eq!(scheduler.queued(), 500);
-    }
-
-    #[test]
-    fn a_pressed_machine_gets_smaller_runs() {
-        let mut scheduler = scheduler();
-        scheduler.submit('a', Bulk, items(0, &[1; 4])).unwrap();
-        let Turn::Run(batch) = scheduler.next(0) else { panic!() };
-        assert_eq!(batch.padded(), 4);
-        for tokens in [200, 1000, 600] {
-            scheduler.finished(ended(Interactive, 4, tokens, 100 * u64::from(tokens)), 1);
-        }
-        assert_eq!(scheduler.tokens('a'), 600);
-        scheduler.set(Settings { pressed: true, ..SETTINGS });
-        assert_eq!(scheduler.tokens('a'), 300);
-        scheduler.forget('a');
-        assert_eq!(scheduler.tokens('a'), 0);
-    }
-}
+mod tests;

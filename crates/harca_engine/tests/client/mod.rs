@@ -177,5 +177,6 @@ pub fn settings(folder: &Path) -> EngineSettings {
         queue: 4096,
         providers: vec!["cpu".into()],
         quarantined: Vec::new(),
+        suspected: Vec::new(),
     }
 }
