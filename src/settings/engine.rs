@@ -88,7 +88,7 @@ pub(super) fn define() {
     GucRegistry::define_int_guc(
         c"pg_harca.engine_threads",
         c"Threads that a run of a model has in the engine.",
-        c"0 is as many as there are processors; fewer as long as they are pressed.",
+        c"As many runs go on at once as there are processors for. 0 is the square root of their number; fewer as long as they are pressed.",
         &ENGINE_THREADS,
         0,
         1024,
@@ -172,7 +172,7 @@ pub fn max_engine_model_bytes() -> u64 {
     u64::try_from(MAX_ENGINE_MODEL_SIZE.get()).unwrap_or(0) << 10
 }
 
-/// Threads of a run, 0 for as many as there are processors.
+/// Threads of a run, 0 for the square root of the number of processors.
 pub fn engine_threads() -> u32 {
     u32::try_from(ENGINE_THREADS.get()).unwrap_or(0)
 }

@@ -29,6 +29,15 @@ PREPARE = """
 CREATE EXTENSION pg_harca CASCADE;
 CREATE SCHEMA bench;
 CREATE FUNCTION bench.empty(text) RETURNS integer LANGUAGE internal STABLE STRICT PARALLEL SAFE COST 5 AS 'textoctetlen';
+CREATE FUNCTION bench.busy(text, seconds double precision) RETURNS double precision LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+BEGIN
+    WHILE clock_timestamp() < began + make_interval(secs => seconds) LOOP
+    END LOOP;
+    RETURN extract(epoch FROM clock_timestamp() - began);
+END
+$$;
 """
 
 

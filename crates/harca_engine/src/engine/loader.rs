@@ -1,7 +1,7 @@
 //! The thread that loads models.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use harca_core::error::Error;
 use harca_core::model::session::private_memory;
@@ -12,6 +12,9 @@ use super::{Engine, guarded};
 use crate::model::files::ModelFiles;
 use crate::model::graph::Options;
 use crate::process::at_work::Place;
+
+/// How long, and how often, the loader waits for an engine that has more memory than it may have: a run ends, or the engine.
+const OVER_BOUND: (Duration, u32) = (Duration::from_millis(50), 20);
 
 /// What is to be loaded.
 enum Work {
@@ -118,10 +121,16 @@ impl Engine {
     /// Lets models go, those first that nobody has asked for the longest, until one of so many bytes has room.
     fn make_room(&self, model: Digest, bytes: u64) -> Result<(), Error> {
         let bound = self.settings().memory;
+        let mut waits = 0;
         loop {
             let used = private_memory().unwrap_or(0);
             if used.saturating_add(bytes) <= bound {
                 return Ok(());
+            }
+            if used > bound && waits < OVER_BOUND.1 {
+                waits += 1;
+                std::thread::sleep(OVER_BOUND.0);
+                continue;
             }
             if !self.let_one_go(model) {
                 return Err(Error::Inference(format!(

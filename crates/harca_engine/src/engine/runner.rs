@@ -56,13 +56,24 @@ impl Engine {
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.at_work.end(place);
         let ended = self.now();
+        match found {
+            Ok(values) => {
+                let run = Ended { model, priority, rows: batch.items.len(), tokens, micros };
+                self.count(run, &batch.items, ended);
+                self.answer(model, priority, &batch.items, &values, began, ended);
+            }
+            Err(error) => self.run_failed(batch, &loaded, place, &error),
+        }
+    }
+
+    fn count(&self, run: Ended<Digest>, items: &[Item<Text>], ended: u64) {
         let mut state = self.state();
-        state.scheduler.finished(Ended { model, priority, rows: batch.items.len(), tokens, micros }, ended);
-        if let Some(entry) = state.models.get_mut(&model) {
+        state.scheduler.finished(run, ended);
+        if let Some(entry) = state.models.get_mut(&run.model) {
             entry.used_at = ended;
-            let read: u64 = batch.items.iter().map(|item| u64::from(item.length)).sum();
-            let truncated = batch.items.iter().filter(|item| item.work.reading.truncated).count();
-            entry.counts.run(batch.items.len(), read, truncated, micros);
+            let read: u64 = items.iter().map(|item| u64::from(item.length)).sum();
+            let truncated = items.iter().filter(|item| item.work.reading.truncated).count();
+            entry.counts.run(run.rows, read, truncated, run.micros);
         }
         let others_wait = state.scheduler.queued() > 0;
         drop(state);
@@ -70,12 +81,24 @@ impl Engine {
             // What may begin now is perhaps not for this runner alone.
             self.queued.notify_all();
         }
-        match found {
-            Ok(values) => self.answer(model, priority, &batch.items, &values, began, ended),
-            Err(error) if batch.items.len() == 1 => self.give_up(model, &batch.items, &error),
-            // One text that the model cannot take must not cost the others their answer.
-            Err(_) => batch.items.iter().for_each(|item| self.run_alone(model, priority, &loaded, item, place)),
+    }
+
+    fn run_failed(&self, batch: Batch<Digest, Text>, loaded: &Loaded, place: Place, error: &Error) {
+        let Batch { model, priority, items } = batch;
+        let mut state = self.state();
+        if state.scheduler.failed(model, priority) {
+            state.scheduler.give_back(model, priority, items);
+            drop(state);
+        } else {
+            drop(state);
+            match items.as_slice() {
+                [_] => self.give_up(model, &items, error),
+                // One text that the model cannot take must not cost the others their answer.
+                _ => items.iter().for_each(|item| self.run_alone(model, priority, loaded, item, place)),
+            }
+            self.state().scheduler.over(model, priority);
         }
+        self.queued.notify_all();
     }
 
     fn loaded(&self, model: Digest) -> Option<Arc<Loaded>> {

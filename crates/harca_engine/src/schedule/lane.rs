@@ -56,6 +56,12 @@ impl<W> Lane<W> {
         self.waiting[priority as usize].push_back(item);
     }
 
+    /// Puts a text before all others.
+    pub fn push_front(&mut self, priority: Priority, item: Item<W>) {
+        self.tokens[priority as usize] += u64::from(item.length);
+        self.waiting[priority as usize].push_front(item);
+    }
+
     /// When the oldest text came.
     #[must_use]
     pub fn oldest(&self, priority: Priority) -> Option<u64> {

@@ -12,7 +12,8 @@
 //!
 //! Several runs may go on at once. What waits is shared between those that may begin now: two texts are done sooner in two runs
 //! than together in one. A model whose runtime runs it once at a time is left together, and while interactive texts have come
-//! lately, bulk work has one run at most. A model that may have brought the engine down runs with nothing beside it.
+//! lately, bulk work has one run at most. A model that may have brought the engine down runs with nothing beside it, and so does
+//! once more what has failed in company: the memory that it lacked may have been another run's.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -122,13 +123,22 @@ impl<W> Default for Queue<W> {
     }
 }
 
+/// A run that goes on.
+struct Running<K> {
+    model: K,
+    priority: Priority,
+    /// Whether another one went on at some time.
+    company: bool,
+}
+
 /// All texts that wait.
 pub struct Scheduler<K, W> {
     settings: Settings,
     queues: HashMap<K, Queue<W>>,
-    /// The runs that go on.
-    running: Vec<(K, Priority)>,
+    running: Vec<Running<K>>,
+    /// Models beside which nothing runs: those that are suspected, and those of which a run has failed.
     suspected: HashSet<K>,
+    isolated: HashSet<K>,
     queued: usize,
     last: Priority,
     /// When an interactive text came last.
@@ -144,6 +154,7 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
             queues: HashMap::new(),
             running: Vec::new(),
             suspected: HashSet::new(),
+            isolated: HashSet::new(),
             queued: 0,
             last: Priority::Bulk,
             interactive_at: None,
@@ -216,7 +227,7 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
     /// What is to be done at `now`; a run is to be followed by [`Self::finished`] or [`Self::over`].
     pub fn next(&mut self, now: u64) -> Turn<K, W> {
         let free = self.settings.runs.max(1).saturating_sub(self.running.len());
-        if free == 0 || self.running.iter().any(|(model, _)| self.suspected.contains(model)) {
+        if free == 0 || self.running.iter().any(|run| self.is_alone(run.model)) {
             return Turn::Idle;
         }
         let starving = self.oldest(Priority::Bulk, now).filter(|&(_, model, arrived)| {
@@ -226,8 +237,8 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
         let chosen =
             starving.or_else(|| self.oldest(Priority::Interactive, now)).or_else(|| self.oldest(Priority::Bulk, now));
         let Some((priority, model, _)) = chosen else { return Turn::Idle };
-        let suspected = self.suspected.contains(&model);
-        if suspected && !self.running.is_empty() {
+        let alone = self.is_alone(model);
+        if alone && !self.running.is_empty() {
             return Turn::Idle;
         }
         let short = priority == Priority::Bulk && self.is_asked(now);
@@ -240,13 +251,14 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
         if now < left.at + wait && waiting < left.texts && !queue.lane.fills(priority, budget) {
             return Turn::Wait(left.at + wait);
         }
-        let shares = if short || suspected || queue.singly { 1 } else { free };
+        let shares = if short || alone || queue.singly { 1 } else { free };
         let rows = budget.rows.min(waiting.div_ceil(shares));
         let items = queue.lane.take(priority, Budget { rows, ..budget });
         left.texts = left.texts.saturating_sub(items.len());
         self.queued -= items.len();
         self.last = priority;
-        self.running.push((model, priority));
+        self.running.iter_mut().for_each(|run| run.company = true);
+        self.running.push(Running { model, priority, company: !self.running.is_empty() });
         Turn::Run(Batch { model, priority, items })
     }
 
@@ -265,9 +277,29 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
 
     /// A run is over, of which there is nothing to note.
     pub fn over(&mut self, model: K, priority: Priority) {
-        if let Some(place) = self.running.iter().position(|one| *one == (model, priority)) {
+        self.end(model, priority);
+        self.isolated.remove(&model);
+    }
+
+    fn end(&mut self, model: K, priority: Priority) {
+        if let Some(place) = self.running.iter().position(|run| (run.model, run.priority) == (model, priority)) {
             self.running.swap_remove(place);
         }
+    }
+
+    /// A run has failed: nothing else begins until its texts are done with, alone. Whether it had company: then they are to be
+    /// given back ([`Self::give_back`]).
+    pub fn failed(&mut self, model: K, priority: Priority) -> bool {
+        self.isolated.insert(model);
+        self.running.iter().any(|run| (run.model, run.priority) == (model, priority) && run.company)
+    }
+
+    /// Ends a run that has failed in company: its texts wait again, before all others.
+    pub fn give_back(&mut self, model: K, priority: Priority, items: Vec<Item<W>>) {
+        self.end(model, priority);
+        self.queued += items.len();
+        let queue = self.queues.entry(model).or_default();
+        items.into_iter().rev().for_each(|item| queue.lane.push_front(priority, item));
     }
 
     /// Takes out all texts that `unwanted` says, and gives their number.
@@ -284,6 +316,11 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
         }
     }
 
+    /// Whether nothing may run beside a model.
+    fn is_alone(&self, model: K) -> bool {
+        self.suspected.contains(&model) || self.isolated.contains(&model)
+    }
+
     /// Whether an interactive text has come lately.
     fn is_asked(&self, now: u64) -> bool {
         self.interactive_at.is_some_and(|at| now < at + LATELY)
@@ -291,11 +328,12 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
 
     /// The model whose text has waited longest, of those that may begin a run.
     fn oldest(&self, priority: Priority, now: u64) -> Option<(Priority, K, u64)> {
-        let runs = |is: &dyn Fn(&(K, Priority)) -> bool| self.running.iter().any(is);
-        if priority == Priority::Bulk && self.is_asked(now) && runs(&|(_, running)| *running == Priority::Bulk) {
+        let bulk_runs = || self.running.iter().any(|run| run.priority == Priority::Bulk);
+        if priority == Priority::Bulk && self.is_asked(now) && bulk_runs() {
             return None;
         }
-        let may_begin = |model: K, queue: &Queue<W>| !(queue.singly && runs(&|(running, _)| *running == model));
+        let runs = |model: K| self.running.iter().any(|run| run.model == model);
+        let may_begin = |model: K, queue: &Queue<W>| !(queue.singly && runs(model));
         let waiting = self.queues.iter().filter(|&(&model, queue)| may_begin(model, queue));
         let oldest = waiting.filter_map(|(&model, queue)| Some((queue.lane.oldest(priority)?, model))).min();
         oldest.map(|(arrived, model)| (priority, model, arrived))

@@ -189,6 +189,28 @@ fn a_suspect_runs_alone() {
 }
 
 #[test]
+fn what_has_failed_in_company_runs_once_more_alone() {
+    let mut scheduler = scheduler();
+    scheduler.set(Settings { runs: 3, ..SETTINGS });
+    scheduler.submit('a', Interactive, items(0, &[5; 2])).unwrap();
+    let Turn::Run(failed) = scheduler.next(0) else { panic!() };
+    assert_eq!(begun(&mut scheduler, 0), ('a', Interactive, 1));
+    scheduler.submit('b', Interactive, items(1, &[5; 2])).unwrap();
+    assert!(scheduler.failed('a', Interactive));
+    scheduler.give_back('a', Interactive, failed.items);
+    assert_eq!((scheduler.queued(), scheduler.next(2)), (3, Turn::Idle));
+    scheduler.failed('a', Interactive);
+    scheduler.give_back('a', Interactive, items(0, &[5]));
+    let Turn::Run(again) = scheduler.next(3) else { panic!() };
+    assert_eq!((again.model, again.items.len()), ('a', 2));
+    assert_eq!(scheduler.next(3), Turn::Idle);
+    assert!(!scheduler.failed('a', Interactive));
+    scheduler.over('a', Interactive);
+    assert_eq!(begun(&mut scheduler, 4), ('b', Interactive, 1));
+    assert_eq!(begun(&mut scheduler, 4), ('b', Interactive, 1));
+}
+
+#[test]
 fn the_oldest_model_is_first() {
     let mut scheduler = scheduler();
     scheduler.submit('b', Interactive, items(5, &[5])).unwrap();
