@@ -4,6 +4,7 @@
 # make bench      docs/BENCHMARKS.md and docs/benchmarks.json, about 55 minutes on 2 idle cores; BENCH='--only rows,miss' narrows it
 # make eval       docs/SEARCH_QUALITY.md, search measured on the collections of DATA/ir, with three embedding models, about 30
 #                 minutes on 2 idle cores; EVAL='--only cacm --models e5' narrows it
+# make eval-embedding  harca.embed beside given vectors of the same models, over collections of DATA/ir; EVAL='--only cacm' narrows it
 # make train      the shipped model from DATA (its folder), some hours on 2 cores, and goes on where it was stopped; make train-test
 #                 tests the trainer
 # make install    PG_CONFIG=/path/to/pg_config [DESTDIR=…]: compile and install into that server
@@ -14,7 +15,7 @@
 # Needed: Rust (rustup), Python 3.9 or later, a C compiler, make. Everything else goes under .build/.
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench eval train train-test install uninstall deb image lint clean distclean
+.PHONY: build demo test bench eval eval-embedding train train-test install uninstall deb image lint clean distclean
 
 PG_CONFIG ?=
 DESTDIR ?=
@@ -48,6 +49,11 @@ eval:
 	$(embedded)
 	@scripts/setup_eval.sh
 	@.build/eval-venv/bin/python tests/eval/run --data '$(if $(wildcard $(DATA)/ir),$(DATA)/ir,$(DATA))' $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)') $(EVAL)
+
+eval-embedding:
+	$(embedded)
+	@scripts/setup_eval.sh
+	@.build/eval-venv/bin/python tests/eval/compare_embeddings --data '$(if $(wildcard $(DATA)/ir),$(DATA)/ir,$(DATA))' $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)') $(EVAL)
 
 # Beside make test, which needs no PyTorch.
 train-test:

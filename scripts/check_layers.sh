@@ -29,7 +29,7 @@ code() {
 }
 
 mapfile -t core < <(files 'crates/*.rs' 'crates/*Cargo.toml')
-mapfile -t ortless < <(files 'crates/*.rs' 'src/*.rs' | grep -vE '^crates/(harca_core/src/model/session(\.rs$|/)|harca_engine/src/model/(graph|runtime)\.rs$)' || true)
+mapfile -t ortless < <(files 'crates/*.rs' 'src/*.rs' | grep -vE '^crates/(harca_core/src/model/session(\.rs$|/)|harca_engine/src/model/(graph|runtime|shared_run)\.rs$)' || true)
 mapfile -t wordless < <(files 'crates/*.rs' 'src/*.rs' | grep -v '^crates/harca_engine/src/model/transformer\.rs$' || true)
 mapfile -t spiless < <(files 'src/*.rs' | grep -vE '^src/((registry|embedding)(\.rs$|/)|search/statements\.rs$)' || true)
 mapfile -t workerless < <(files 'src/*.rs' | grep -vE '^src/(shared_memory(\.rs$|/)|init\.rs$)' || true)

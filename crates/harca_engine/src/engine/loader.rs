@@ -9,12 +9,14 @@ use harca_core::protocol::digest::Digest;
 
 use super::models::{Loaded, Stage};
 use super::{Engine, guarded};
+use crate::model::Model;
 use crate::model::files::ModelFiles;
 use crate::model::graph::Options;
 use crate::process::at_work::Place;
 
-/// How long, and how often, the loader waits for an engine that has more memory than it may have: a run ends, or the engine.
-const OVER_BOUND: (Duration, u32) = (Duration::from_millis(50), 20);
+/// How long at a time, and how often, the loader waits for runs that have taken the memory: they end, or the engine does.
+const WAIT: Duration = Duration::from_millis(50);
+const WAITS: usize = 20;
 
 /// What is to be loaded.
 enum Work {
@@ -61,9 +63,17 @@ impl Engine {
         }
         let options = self.options();
         let threads = options.threads;
-        self.at_work.begin(Place::Load, model);
-        let found = guarded(|| self.loader.load(&files, &options));
-        self.at_work.end(Place::Load);
+        let mut found = self.try_load(model, &files, &options);
+        if found.is_err() && self.state().scheduler.is_running() {
+            // What it lacked may be what a run has taken.
+            for _ in 0..WAITS {
+                if !self.state().scheduler.is_running() {
+                    break;
+                }
+                std::thread::sleep(WAIT);
+            }
+            found = self.try_load(model, &files, &options);
+        }
         match found {
             Ok(found) => {
                 let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -91,12 +101,17 @@ impl Engine {
         }
     }
 
+    fn try_load(&self, model: Digest, files: &ModelFiles, options: &Options) -> Result<Box<dyn Model>, Error> {
+        self.at_work.begin(Place::Load, model);
+        let found = guarded(|| self.loader.load(files, options));
+        self.at_work.end(Place::Load);
+        found
+    }
+
     /// Loads a model once more beside the one that answers, then takes its place.
     fn load_again(&self, model: Digest, former: &Arc<Loaded>) {
         let options = self.options();
-        self.at_work.begin(Place::Load, model);
-        let found = guarded(|| self.loader.load(&former.files, &options));
-        self.at_work.end(Place::Load);
+        let found = self.try_load(model, &former.files, &options);
         let files = former.files.share();
         let mut state = self.state();
         // Taken anew: it may be gone by now.
@@ -127,9 +142,9 @@ impl Engine {
             if used.saturating_add(bytes) <= bound {
                 return Ok(());
             }
-            if used > bound && waits < OVER_BOUND.1 {
+            if used > bound && waits < WAITS {
                 waits += 1;
-                std::thread::sleep(OVER_BOUND.0);
+                std::thread::sleep(WAIT);
                 continue;
             }
             if !self.let_one_go(model) {

@@ -194,6 +194,12 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
         self.queues.get(&model).map_or(0, |queue| queue.lane.len(priority))
     }
 
+    /// Whether a run goes on.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.running.is_empty()
+    }
+
     /// Whether texts of a model wait.
     #[must_use]
     pub fn wants(&self, model: K) -> bool {
