@@ -4,6 +4,7 @@
 mod client;
 
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -18,9 +19,10 @@ use harca_engine::model::graph::Options;
 use harca_engine::model::{Loader, Model, Reading, Values};
 use harca_engine::serve::connection;
 
-/// A model whose every run waits for leave, and says before what it is about to run.
+/// A model whose every run waits for leave, and says before what it is about to run. 13 it cannot run, 14 not beside another run.
 struct Gated {
     shared: bool,
+    running: AtomicUsize,
     runs: Mutex<Sender<Vec<i32>>>,
     leave: Arc<Mutex<Receiver<()>>>,
 }
@@ -40,9 +42,11 @@ impl Model for Gated {
 
     fn run(&self, batch: &[&Reading]) -> Result<Values> {
         let ids: Vec<i32> = batch.iter().map(|reading| reading.ids[0]).collect();
+        let company = self.running.fetch_add(1, SeqCst) > 0;
         self.runs.lock().unwrap().send(ids.clone()).unwrap();
         self.leave.lock().unwrap().recv_timeout(PATIENCE).unwrap();
-        match ids.contains(&13) {
+        self.running.fetch_sub(1, SeqCst);
+        match ids.contains(&13) || company && ids.contains(&14) {
             true => Err(Error::Inference("thirteen".into())),
             false => Ok(Values { width: 1, numbers: ids.iter().map(|&id| id as f32).collect() }),
         }
@@ -59,13 +63,23 @@ impl Model for Gated {
 
 struct GatedLoader {
     shared: bool,
+    /// So many loads fail.
+    failing: Arc<AtomicUsize>,
     runs: Sender<Vec<i32>>,
     leave: Arc<Mutex<Receiver<()>>>,
 }
 
 impl Loader for GatedLoader {
     fn load(&self, _: &ModelFiles, _: &Options) -> Result<Box<dyn Model>> {
-        Ok(Box::new(Gated { shared: self.shared, runs: Mutex::new(self.runs.clone()), leave: Arc::clone(&self.leave) }))
+        if self.failing.fetch_update(SeqCst, SeqCst, |failing| failing.checked_sub(1)).is_ok() {
+            return Err(Error::Inference("no memory is left".into()));
+        }
+        Ok(Box::new(Gated {
+            shared: self.shared,
+            running: AtomicUsize::new(0),
+            runs: Mutex::new(self.runs.clone()),
+            leave: Arc::clone(&self.leave),
+        }))
     }
 
     fn runtime(&self) -> Option<String> {
@@ -78,6 +92,7 @@ struct Gate {
     leave: Sender<()>,
     runs: Receiver<Vec<i32>>,
     files: Files,
+    failing: Arc<AtomicUsize>,
     _folder: tempfile::TempDir,
 }
 
@@ -90,12 +105,13 @@ impl Gate {
     fn of(queue: u32, shared: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ((runs, seen), (leave, left)) = (channel(), channel());
-        let loader = GatedLoader { shared, runs, leave: Arc::new(Mutex::new(left)) };
+        let failing = Arc::default();
+        let loader = GatedLoader { shared, failing: Arc::clone(&failing), runs, leave: Arc::new(Mutex::new(left)) };
         let settings = harca_core::protocol::settings::EngineSettings { queue, ..settings(folder.path()) };
         let engine = Engine::new(settings, Box::new(loader), Box::new(|_| {})).unwrap();
         engine.start().unwrap();
         let files = Files::new(&classification(), b"graph", b"tokenizer");
-        Self { engine, leave, runs: seen, files, _folder: folder }
+        Self { engine, leave, runs: seen, files, failing, _folder: folder }
     }
 
     /// A connection that has brought the model.
@@ -192,6 +208,46 @@ fn as_many_run_at_once_as_there_are_processors() {
     assert_eq!(gate.next(), [9]);
     gate.let_run();
     assert_eq!(done(clients[processors].reply()).1, [9.0]);
+}
+
+#[test]
+fn what_cannot_run_beside_another_runs_once_more_alone() {
+    if std::thread::available_parallelism().unwrap().get() == 1 {
+        return;
+    }
+    let gate = Gate::of(100, true);
+    let (mut first, mut second) = (gate.connect(), gate.connect());
+    gate.ask(&mut first, Priority::Interactive, &["1"]);
+    assert_eq!(gate.next(), [1]);
+    gate.ask(&mut second, Priority::Interactive, &["14"]);
+    assert_eq!(gate.next(), [14]);
+    gate.let_run();
+    assert_eq!(done(first.reply()).1, [1.0]);
+    gate.let_run();
+    assert_eq!(gate.next(), [14]);
+    gate.let_run();
+    assert_eq!(done(second.reply()).1, [14.0]);
+}
+
+#[test]
+fn a_model_that_cannot_be_loaded_beside_a_run_is_loaded_after_it() {
+    let gate = Gate::new(100);
+    let mut first = gate.connect();
+    gate.ask(&mut first, Priority::Interactive, &["1"]);
+    assert_eq!(gate.next(), [1]);
+    let mut other = classification();
+    other["name"] = "another".into();
+    let other = Files::new(&other, b"graph", b"tokenizer");
+    gate.failing.store(1, SeqCst);
+    let mut second = gate.connect();
+    second.offer(&other);
+    second.load(other.digest);
+    while gate.failing.load(SeqCst) > 0 {
+        std::thread::yield_now();
+    }
+    gate.let_run();
+    assert_eq!(done(first.reply()).1, [1.0]);
+    assert!(matches!(second.reply(), Some(Reply::Done { .. })));
 }
 
 #[test]
