@@ -58,10 +58,10 @@ pub extern "C-unwind" fn pg_harca_database_worker(argument: Datum) {
     // SAFETY: at the beginning of a worker; `die` is what the server's own processes end by at their next look at interrupts.
     unsafe { pqsignal(pg_sys::SIGTERM as i32, Some(die)) };
     let database = argument.value() as u32;
-    // One that has been dropped ends the worker here, and is not asked for again.
-    let calls = records::forget_database(database);
+    // A database that has been dropped ends the worker here, and is not asked for again after some starts.
+    let calls = records::worker_begins(database);
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(Oid::from(database)), None);
-    records::call_worker(database, calls);
+    records::worker_connected(database, calls);
     let mut worker = Worker::default();
     worker.load_models();
     while let Some(pause) = worker.step() {

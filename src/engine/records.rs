@@ -22,6 +22,8 @@ const DATABASES_LOCK: &str = "pg_harca_engine.databases.lock";
 
 /// Most of them that are remembered.
 const MAX_DATABASES: usize = 32;
+/// Starts of a worker, none of which has connected, after which its database is not asked for again.
+const MAX_STARTS: u32 = 3;
 
 /// What the engine was about to do when it ended; it writes the file itself.
 pub const AT_WORK: &str = "pg_harca_engine.at_work";
@@ -78,12 +80,23 @@ pub fn write_quarantine(models: &[Digest]) -> bool {
     write(QUARANTINE, lines.as_bytes())
 }
 
-/// Databases of which an engine has run models, and how often each one's worker was called.
-pub fn databases() -> Vec<(u32, u64)> {
+/// A database of which an engine has run models.
+pub struct Database {
+    /// Its number in `pg_database`.
+    pub number: u32,
+    /// How often its worker was called.
+    pub calls: u64,
+    /// How often that has been started since one has connected.
+    pub starts: u32,
+}
+
+/// Databases of which an engine has run models.
+pub fn databases() -> Vec<Database> {
     let text = read(DATABASES).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
     let one = |line: &str| {
-        let (database, calls) = line.split_once(' ')?;
-        Some((database.parse().ok()?, calls.parse().ok()?))
+        let mut words = line.split(' ');
+        let (number, calls) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some(Database { number, calls, starts: words.next().and_then(|starts| starts.parse().ok()).unwrap_or(0) })
     };
     text.lines().filter_map(one).collect()
 }
@@ -97,21 +110,41 @@ pub fn note_database(database: u32) {
 pub fn call_worker(database: u32, calls: u64) {
     let _lock = lock_databases();
     let mut known = databases();
-    match known.iter_mut().find(|(other, _)| *other == database) {
+    match known.iter_mut().find(|known| known.number == database) {
         Some(_) if calls == 0 => return,
-        Some((_, called)) => *called += calls,
-        None => known.push((database, calls)),
+        Some(known) => known.calls += calls,
+        None => known.push(Database { number: database, calls, starts: 0 }),
     }
     let oldest = known.len().saturating_sub(MAX_DATABASES);
     write_databases(&known[oldest..]);
 }
 
-/// Forgets a database, and gives how often its worker was called.
-pub fn forget_database(database: u32) -> u64 {
+/// The worker of a database begins, and is about to connect; gives how often it was called. A database to which none has
+/// connected in [`MAX_STARTS`] starts is forgotten: it has been dropped. Not at once, as a worker may be killed here.
+pub fn worker_begins(database: u32) -> u64 {
     let _lock = lock_databases();
-    let (gone, known): (Vec<_>, Vec<_>) = databases().into_iter().partition(|(other, _)| *other == database);
+    let mut known = databases();
+    let mut calls = 0;
+    known.retain_mut(|known| {
+        if known.number == database {
+            known.starts += 1;
+            calls = known.calls;
+        }
+        known.starts < MAX_STARTS
+    });
     write_databases(&known);
-    gone.first().map_or(0, |(_, calls)| *calls)
+    calls
+}
+
+/// It has connected: a database that was called so often is remembered.
+pub fn worker_connected(database: u32, calls: u64) {
+    let _lock = lock_databases();
+    let mut known = databases();
+    match known.iter_mut().find(|known| known.number == database) {
+        Some(known) => known.starts = 0,
+        None => known.push(Database { number: database, calls, starts: 0 }),
+    }
+    write_databases(&known);
 }
 
 /// The lock, for a moment; where there is none to be had, of two that write at once one is forgotten.
@@ -120,8 +153,9 @@ fn lock_databases() -> Option<fs::File> {
     file.lock().ok().map(|()| file)
 }
 
-fn write_databases(databases: &[(u32, u64)]) {
-    let lines: String = databases.iter().map(|(database, calls)| format!("{database} {calls}\n")).collect();
+fn write_databases(databases: &[Database]) {
+    let line = |known: &Database| format!("{} {} {}\n", known.number, known.calls, known.starts);
+    let lines: String = databases.iter().map(line).collect();
     write(DATABASES, lines.as_bytes());
 }
 

@@ -24,7 +24,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_guard};
 
-use super::records::{self, State};
+use super::records::{self, Database, State};
 use super::{SOCKET, records::AT_WORK};
 use crate::{process, settings};
 
@@ -212,12 +212,13 @@ impl Supervisor {
         if self.state.state != "running" {
             return;
         }
-        for (database, calls) in records::databases() {
+        for Database { number: database, calls, starts } in records::databases() {
             let runs = self
                 .workers
                 .get(&database)
                 .is_some_and(|worker| matches!(worker.pid(), Ok(_) | Err(BackgroundWorkerStatus::NotYetStarted)));
-            if runs || self.called.get(&database) == Some(&calls) {
+            // One that has ended before it was connected is started again.
+            if runs || starts == 0 && self.called.get(&database) == Some(&calls) {
                 continue;
             }
             // Without a place for a worker a model is brought by whoever asks for it first, and this is tried again.

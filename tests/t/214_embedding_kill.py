@@ -119,5 +119,17 @@ is_(
     "0",
     "and it is that of its text",
 )
+
+# A worker that is killed before it has connected leaves what it has written of its start.
+sql("INSERT INTO memory (id, content) VALUES (9999, 'written while no worker begins')")
+data = sql("SHOW data_directory")
+server.stop("immediate")
+with open(f"{data}/pg_harca_engine.databases", encoding="ascii") as file:
+    databases = [line.split()[:2] for line in file]
+is_(len(databases), 1, "the database of the worker is written down")
+with open(f"{data}/pg_harca_engine.databases", "w", encoding="ascii") as file:
+    file.writelines(" ".join([*database, "1"]) + "\n" for database in databases)
+server.start()
+ok(until(server, IN_STEP, DB, attempts=3000), "its start is tried again")
 server.remove()
 done()
