@@ -39,6 +39,7 @@ use harca_core::protocol::status::{EngineStatus, ModelStatus, PriorityStatus};
 
 use crate::model::{Loader, Reading};
 use crate::process::at_work::AtWork;
+use crate::process::processors;
 use crate::reply::ticket::Ticket;
 use crate::schedule::lane::Item;
 use crate::schedule::scheduler::{self, Scheduler};
@@ -111,7 +112,7 @@ impl Engine {
         events: Box<dyn Fn(&Event) + Send + Sync>,
     ) -> std::io::Result<Arc<Self>> {
         let at_work = AtWork::open(&settings.at_work)?;
-        let pressure = Pressure::new(processors(), threads(&settings));
+        let pressure = Pressure::new(processors::count(), threads(&settings));
         let mut scheduler = Scheduler::new(scheduling(&settings, false, pressure.runs()));
         scheduler.suspect(settings.suspected.iter().copied());
         let state = State { scheduler, models: HashMap::new(), pressure, cancelled: 0 };
@@ -134,7 +135,7 @@ impl Engine {
     /// # Errors
     /// When the system has none.
     pub fn start(self: &Arc<Self>) -> std::io::Result<()> {
-        for number in 0..processors().min(runner::MAX_RUNNERS) {
+        for number in 0..processors::count().min(runner::MAX_RUNNERS) {
             self.spawn("runner", move |engine| runner::run(engine, number))?;
         }
         self.spawn("loader", loader::run)?;
@@ -166,20 +167,17 @@ impl Engine {
 
     /// Follows other settings; socket, folder and library stay what they were at the beginning.
     pub fn set(&self, settings: EngineSettings) {
-        let quarantined = settings.quarantined.clone();
-        let suspected = settings.suspected.clone();
-        let threads = threads(&settings);
+        let mut kept = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let former = std::mem::replace(&mut *kept, settings.clone());
+        drop(kept);
         let mut state = self.state();
-        state.pressure.allow(threads);
+        state.pressure.allow(threads(&settings));
         let pressed = state.scheduler.settings().pressed;
         let schedule = scheduling(&settings, pressed, state.pressure.runs());
         state.scheduler.set(schedule);
-        state.scheduler.suspect(suspected);
-        drop(state);
-        let former = std::mem::replace(&mut *self.settings.lock().unwrap_or_else(PoisonError::into_inner), settings);
-        let mut state = self.state();
+        state.scheduler.suspect(settings.suspected.iter().copied());
         // Whoever was released is tried again, and so is what may have failed for a setting.
-        let released = former.quarantined.iter().filter(|model| !quarantined.contains(model));
+        let released = former.quarantined.iter().filter(|model| !settings.quarantined.contains(model));
         for model in released {
             state.models.remove(model);
         }
@@ -373,14 +371,10 @@ impl Engine {
     }
 }
 
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
 /// Threads of a run, by the settings.
 fn threads(settings: &EngineSettings) -> usize {
     match settings.threads {
-        0 => processors().isqrt(),
+        0 => processors::count().isqrt(),
         threads => threads as usize,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use harca_core::error::{Error, Result};
 use ort::ep::{self, ExecutionProviderDispatch};
@@ -11,7 +10,8 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor, TensorElementType, ValueType};
 
-use super::{inference, one_line, runtime, shared_run};
+use super::shared_run::SharedSession;
+use super::{inference, one_line, runtime};
 
 /// How models are to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +42,7 @@ pub struct Answer {
 
 /// A graph that is ready to run.
 pub struct Graph {
-    session: Session,
-    /// Held for a run of a provider that does not run a session in several threads.
-    turn: Option<Mutex<()>>,
+    session: SharedSession,
     output: CString,
     provider: String,
     detail: String,
@@ -78,9 +76,8 @@ impl Graph {
                 Ok(session) => {
                     let detail = missing.join("; ");
                     check(&session, inputs, output)?;
-                    let turn = (name != "cpu").then(Mutex::default);
-                    let graph = Self { session, turn, output: c_string(output)?, provider: name.into(), detail };
-                    return Ok(graph);
+                    let session = SharedSession::new(session, name);
+                    return Ok(Self { session, output: c_string(output)?, provider: name.into(), detail });
                 }
                 Err(error) if name == "cpu" => return Err(inference(error)),
                 Err(error) => missing.push(format!("{name}: {}", one_line(&error.to_string()))),
@@ -98,7 +95,7 @@ impl Graph {
     /// Whether it runs in several threads at once.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.turn.is_none()
+        self.session.is_shared()
     }
 
     /// Runs it.
@@ -116,9 +113,7 @@ impl Graph {
             };
             values.push((c_string(name)?, value));
         }
-        let turn = self.turn.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
-        let output = shared_run::run(&self.session, &values, &self.output).map_err(inference)?;
-        drop(turn);
+        let output = self.session.run(&values, &self.output).map_err(inference)?;
         let (shape, numbers) = output.try_extract_tensor::<f32>().map_err(inference)?;
         if !numbers.iter().all(|number| number.is_finite()) {
             return Err(Error::ModelShape("output holds a number that is not finite".into()));

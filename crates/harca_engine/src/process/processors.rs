@@ -2,6 +2,12 @@
 
 use std::fs::read_to_string;
 
+/// How many this process may use.
+#[must_use]
+pub fn count() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// What was seen of the processors.
 #[derive(Debug, Default)]
 pub struct Processors {
@@ -28,10 +34,7 @@ impl Processors {
             return None;
         }
         let pressure = read_to_string("/proc/pressure/cpu").ok().and_then(|text| from_pressure(&text));
-        pressure.or_else(|| {
-            let processors = std::thread::available_parallelism().ok()?.get();
-            from_load(&read_to_string("/proc/loadavg").ok()?, processors)
-        })
+        pressure.or_else(|| from_load(&read_to_string("/proc/loadavg").ok()?, count()))
     }
 }
 
