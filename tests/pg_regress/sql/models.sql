@@ -26,6 +26,10 @@ INSERT INTO judged VALUES ('E0308 mismatched types', 'keyword'), ('why are my se
     ('causes of the french revolution', 'hybrid'), ('??', 'unknown'), (NULL, 'keyword'), ('x y', NULL);
 SELECT model, queries, accuracy, macro_f1, confusion, p50_us <= p99_us AS times FROM harca.evaluate_model('mine 1', 'SELECT query, label FROM judged -- all of them');
 SELECT queries FROM harca.evaluate_model('builtin', 'TABLE judged;');
+-- seven queries on a busy machine say little of a model's time: the gate gets times that are the same on every machine
+CREATE FUNCTION take_us(of_model text, us float8) RETURNS void LANGUAGE sql AS
+$$ UPDATE harca.model_evaluation SET p95_us = us WHERE model = of_model $$;
+SELECT take_us('mine 1', 10), take_us('builtin', 10);
 SELECT harca.evaluate_model('mine 1', 'SELECT query FROM judged');
 SELECT harca.evaluate_model('mine 1', 'SELECT 1 FROM nowhere');
 SELECT harca.activate_model('mine 1');
@@ -36,11 +40,18 @@ SELECT harca.activate_model('mine 1');
 -- the gate: a model that has its labels mixed up
 SELECT register('wrong', '1', '{"labels": ["semantic", "keyword", "unknown", "hybrid"], "golden": [{"query": "東京 天気", "type": "semantic"}]}');
 SELECT model, accuracy FROM harca.evaluate_model('wrong', 'TABLE judged');
+SELECT take_us('mine 1', 10), take_us('wrong 1', 100);
 SELECT harca.activate_model('wrong');
 SELECT harca.activate_model('wrong', force => true);
 SELECT model, query_type FROM classify_query('why are my searches slow');
 SELECT harca.rollback_model();
 SET pg_harca.max_accuracy_drop = 1;
+SELECT harca.activate_model('wrong');
+SELECT harca.rollback_model(), take_us('wrong 1', 101);
+SELECT harca.activate_model('wrong');
+SELECT take_us('mine 1', 1000), take_us('wrong 1', 10001);
+SELECT harca.activate_model('wrong');
+SELECT take_us('wrong 1', 10000);
 SELECT harca.activate_model('wrong');
 SELECT harca.rollback_model(), harca.rollback_model();
 RESET pg_harca.max_accuracy_drop;
@@ -76,6 +87,7 @@ SELECT harca.announce_target();
 -- nobody but its functions writes the registry; nothing of it is PUBLIC
 SELECT c.oid::regclass AS readable_by_all FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'harca' AND c.relkind IN ('r', 'v') AND has_table_privilege('public', c.oid, 'SELECT') ORDER BY 1;
+DROP FUNCTION take_us;
 DROP FUNCTION register;
 DROP VIEW files;
 DROP TABLE judged;
