@@ -135,7 +135,7 @@ pub struct Search<'c> {
     /// Through which it runs.
     pub connection: &'c Connection,
     /// The table.
-    pub target: Target,
+    pub target: Rc<Target>,
     /// What is asked for.
     pub request: Request,
     /// How the query came to its embedding, where it had none.

@@ -27,8 +27,7 @@ pub enum Calibrated {
     No,
 }
 
-/// A target whose table and columns are there. Each search has a copy of the one that is kept, of which most is shared.
-#[derive(Clone)]
+/// A target whose table and columns are there. Searches share the one that is kept.
 pub struct Target {
     /// What searches call it.
     pub name: Rc<str>,

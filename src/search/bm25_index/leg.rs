@@ -16,8 +16,10 @@ use super::choice::{self, Chosen};
 use super::plan;
 use super::words::{self, Reading};
 
-/// One row in so many is asked for beyond those that are needed.
+/// One row in so many is asked for beyond those that are needed, and of a short page so many at least: among short documents
+/// that have a word once, scores are equal by the handful.
 const TIES: usize = 5;
+const LEAST_TIES: usize = 5;
 /// Bytes of most statements. A statement is written for each search, if only to find its plan.
 const SQL_BYTES: usize = 512;
 
@@ -232,7 +234,7 @@ impl Asked<'_> {
     /// others may have it as well: a scan that has to go on begins anew and takes as long again, which some more rows do not.
     fn ready(&self) -> usize {
         let enough = self.enough();
-        enough.saturating_add(1 + enough / TIES)
+        enough.saturating_add(1 + LEAST_TIES.max(enough / TIES))
     }
 
     /// What the first statement asks for.

@@ -42,8 +42,8 @@ WHERE tsv @@ q ORDER BY ts_rank_cd(tsv, q) DESC LIMIT {PAGE}
 PEER_SEARCH = f"""
 SELECT id FROM bench.document ORDER BY content <@> to_bm25query({{text}}, 'bench.{PEER_INDEX}') LIMIT {{rows}}
 """
-# Where the table has both indexes, a search says on which one its keyword leg runs.
-GIN, BM25 = ("options => '{" + f'"keyword_index": "{index}"' + "}'" for index in ("gin", "bm25"))
+# Where the table has both indexes, a search for which nothing is said runs its keyword leg on that of pg_textsearch.
+GIN, BM25 = "options => '{" + '"keyword_index": "gin"' + "}'", "options => NULL"
 # The same table under another name.
 REGISTER_FIXED = "SELECT harca.register_search_target('{fixed}', 'bench.document', calibration => 'off')"
 PREPARE = f"""
@@ -82,7 +82,7 @@ def by_words(text, peer, on_peer):
         ways[WORDS_PEER] = PEER_SEARCH.format(text=quoted, rows=PAGE)
         ways[WORDS_PEER_MANY] = PEER_SEARCH.format(text=quoted, rows=CANDIDATES)
     if on_peer:
-        ways[WORDS_ON_PEER] = f"SELECT id FROM hybrid_search('{TARGET}', {quoted}, {BM25})"
+        ways[WORDS_ON_PEER] = f"SELECT id FROM hybrid_search('{TARGET}', {quoted})"
     return ways
 
 
