@@ -125,8 +125,9 @@ ok(until(server, f"SELECT e.state = 'running' AND e.pid <> {before} AND e.restar
 ok(right(sql(f"SELECT scores FROM harca.classify({literal(row['text'])}, 'tiny')"), row), "a model is brought again")
 
 sql("SELECT harca.activate_model('tiny', true)")
+before = sql("SELECT pid FROM harca.engine_status()")
 sql("SELECT harca.restart_engine()")
-LOADED = "(SELECT coalesce('tiny 1' = ANY (e.models_loaded), false) FROM harca.engine_status() AS e)"
+LOADED = f"(SELECT coalesce(e.pid <> {before} AND 'tiny 1' = ANY (e.models_loaded), false) FROM harca.engine_status() AS e)"
 ok(until(server, LOADED, DB), "a model that the deployment names is there before anybody asks for it")
 sql("SELECT harca.activate_model('builtin', true)")
 server.psql("CREATE DATABASE short_lived")
