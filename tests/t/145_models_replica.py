@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A streaming replica answers with the model that was activated on the primary, in sessions that were there before as well."""
+"""A streaming replica answers with the model that was activated on the primary, in sessions that were there before as well;
+it embeds queries by an engine of its own, and rows once it is promoted."""
 
 import os
 import shutil
@@ -9,6 +10,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import Server, done, is_, ok, skip  # noqa: E402
 from harness.registry import registration, trained  # noqa: E402
+from harness.transformer import EXPECTED, embedding, until  # noqa: E402
+from harness.transformer import registration as registration_of_transformer  # noqa: E402
 
 DB = "harca_replica"
 WHO = "SELECT model FROM classify_query('why are my searches slow')"
@@ -82,8 +85,40 @@ state = "SELECT state FROM harca.stat_search_target"
 is_((primary.psql(state, DB), replica.psql(state, DB)), ("fresh", "counted on the primary"), "and says where the changes are counted")
 warnings = "SELECT hybrid_search_explain('memory', 'report') -> 'warnings' @? '$[*] ? (@ like_regex \"fresh\")'"
 is_(replica.psql(warnings, DB), "f", "without advice that it would refuse")
+
+# Embeddings.
+primary.psql(registration_of_transformer(embedding("tiny")), DB)
+primary.psql(
+    f"""
+    CREATE TABLE note (id integer PRIMARY KEY, content text, embedding vector({len(EXPECTED[0]["vector"])}),
+                       tsv tsvector GENERATED ALWAYS AS (to_tsvector('harca', content)) STORED);
+    INSERT INTO note (id, content) SELECT i, 'a note about ' || i FROM generate_series(1, 50) AS i;
+    SELECT harca.embed_table('note', 'tiny');
+    """,
+    DB,
+)
+IN_STEP = "(SELECT p.state = 'in step' FROM harca.embedding_progress AS p WHERE p.target = 'note')"
+ok(until(primary, IN_STEP, DB), "the primary embeds a table")
+ok(caught_up(), "the replica has it")
+by_text = "SELECT string_agg(id, ' ' ORDER BY score DESC, id) FROM hybrid_search('note', 'a note about 7', options => '{\"strategy\": \"vector_only\"}')"
+nearest = primary.psql(by_text, DB)
+is_((nearest.split()[0], replica.psql(by_text, DB)), ("7", nearest), "a replica embeds a query as the primary does, and finds what it finds")
+is_(replica.psql("SELECT harca.embed('a note', 'tiny')", DB), primary.psql("SELECT harca.embed('a note', 'tiny')", DB), "to the last digit")
+ok(replica.psql("SELECT pid FROM harca.engine_status()", DB) != primary.psql("SELECT pid FROM harca.engine_status()", DB), "by an engine of its own")
+
 replica.stop()
 replica.start()
 is_(replica.psql("SELECT status FROM harca.models WHERE name = 'streamed'", DB), "ab", "after a restart of the replica as before")
+is_(replica.psql(by_text, DB), nearest, "and it embeds")
+primary.configure(**{"pg_harca.engine": "off"})
+primary.reload()
+ok(until(primary, "(SELECT state = 'off' FROM harca.engine_status())", DB), "the primary embeds nothing any more")
+primary.psql("INSERT INTO note (id, content) VALUES (51, 'a note that the primary left')", DB)
+ok(caught_up(), "the replica has a row without an embedding")
+is_(replica.psql("SELECT count(*) FROM harca.embedding_queue", DB), "1", "in the queue")
+replica.psql("SELECT pg_promote()", DB)
+replica.psql("INSERT INTO note (id, content) VALUES (52, 'a note of a server that was promoted')", DB)
+ok(until(replica, IN_STEP + " AND (SELECT count(embedding) = 52 FROM note)", DB), "once promoted, it embeds that row and its own")
 replica.remove()
+primary.remove()
 done()
