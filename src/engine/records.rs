@@ -14,7 +14,7 @@ const STATE: &str = "pg_harca_engine.state";
 /// Models that are not to be run, a digest a line.
 const QUARANTINE: &str = "pg_harca_engine.quarantine";
 
-/// Databases of which an engine has run models: a line each, its number and how often its worker was called.
+/// Databases of which an engine has run models: a line for each [`Database`], its fields in their order.
 const DATABASES: &str = "pg_harca_engine.databases";
 
 /// Who changes the file above holds a lock on this one: it is read, and written anew.

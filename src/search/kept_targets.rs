@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
-use std::rc::Rc;
 
 use lru::LruCache;
 
@@ -24,7 +23,7 @@ const KEPT: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// A target, and how many changes had been seen when it was read.
 struct Kept {
-    target: Rc<Target>,
+    target: Target,
     changes: u64,
 }
 
@@ -34,11 +33,11 @@ thread_local! {
 }
 
 /// The target of this name, its table locked as reading it locks it; an error where it, its table or a column is not there.
-pub fn find(name: &str) -> Rc<Target> {
+pub fn find(name: &str) -> Target {
     let changes = seen_everywhere();
     let known = TARGETS.with(|kept| {
         let mut kept = kept.borrow_mut();
-        kept.get(name).filter(|kept| kept.changes == changes).map(|kept| Rc::clone(&kept.target))
+        kept.get(name).filter(|kept| kept.changes == changes).map(|kept| kept.target.clone())
     });
     if let Some(known) = known {
         // Whoever changes the table holds a lock that this waits for, and has told of it by then.
@@ -51,11 +50,11 @@ pub fn find(name: &str) -> Rc<Target> {
         }
     }
     let changes = seen();
-    let target = Rc::new(Target::read(name));
+    let target = Target::read(name);
     let lasts = target.is_qualified && TABLES.iter().all(|table| own_table::has_lasting_trigger(table, TRIGGER));
     // What has changed in the meantime may have been read before.
     if lasts && seen() == changes {
-        TARGETS.with(|kept| kept.borrow_mut().push(name.into(), Kept { target: Rc::clone(&target), changes }));
+        TARGETS.with(|kept| kept.borrow_mut().push(name.into(), Kept { target: target.clone(), changes }));
     }
     target
 }

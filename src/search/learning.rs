@@ -76,7 +76,7 @@ thread_local! {
 impl Search<'_> {
     /// What the search goes by: the same in all searches of a statement, and in all pages of a query in a session.
     pub(super) fn calibration(&self) -> Option<Calibration> {
-        let Target { name, relation, calibrated, .. } = &*self.target;
+        let Target { name, relation, calibrated, .. } = &self.target;
         if *calibrated == Calibrated::No {
             return None;
         }

@@ -135,7 +135,7 @@ pub struct Search<'c> {
     /// Through which it runs.
     pub connection: &'c Connection,
     /// The table.
-    pub target: Rc<Target>,
+    pub target: Target,
     /// What is asked for.
     pub request: Request,
     /// How the query came to its embedding, where it had none.

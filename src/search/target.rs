@@ -27,7 +27,9 @@ pub enum Calibrated {
     No,
 }
 
-/// A target whose table and columns are there. Searches share the one that is kept.
+/// A target whose table and columns are there. Each search has a copy of the one that is kept, of which most is shared, but not
+/// what it finds out for the role that searches.
+#[derive(Clone)]
 pub struct Target {
     /// What searches call it.
     pub name: Rc<str>,

@@ -184,4 +184,19 @@ sql(
 )
 is_(sql("SELECT harca.with_frequencies(tsv) @@ '''*''' FROM memory WHERE id = 20000"), "t", "a document without room for marks says so")
 check("with such documents: the first rows by words", all_of_them=ALONE)
+
+# An index that knows frequencies is of no use behind a policy, and whether there is one hangs on who searches.
+READER = "harca_exact_reader"
+server.psql(f"DROP ROLE IF EXISTS {READER}")
+sql(f"CREATE ROLE {READER}; GRANT SELECT ON memory TO {READER}; CREATE POLICY lower_kinds ON memory FOR SELECT USING (kind < 5); ALTER TABLE memory ENABLE ROW LEVEL SECURITY")
+session = server.session(DB)
+BY_FREQUENCIES = "SELECT bool_or(plan ~ 'with_frequencies') FROM harca.explain_legs('memory', 'w0 w1')"
+FOUND = "SELECT count(*) FROM hybrid_search('memory', 'w0', NULL, 10)"
+for role, by_frequencies in [("NONE", "t"), (READER, "f"), ("NONE", "t")]:
+    session.psql(f"SET ROLE {role}")
+    is_(session.psql(FOUND), "10", f"role {role}: searches in one session")
+    is_(session.psql(BY_FREQUENCIES), by_frequencies, "and goes by frequencies unless a policy hides rows")
+session.close()
+server.psql(f"DROP OWNED BY {READER}", DB)
+server.psql(f"DROP ROLE {READER}")
 done()
