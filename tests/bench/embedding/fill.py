@@ -124,11 +124,11 @@ def _until(server):
 
 
 def _ask(bench, server, model, goes_on):
-    """Seconds of new queries, one after the other, as long as it goes on."""
+    """Seconds of new queries, one after the other, as long as it goes on, and of some at least: a small table is soon filled."""
     times = []
     with connect(server) as session:
         session.value(f"SELECT vector_dims(harca.embed('warm', {literal(model.name)}))")
-        while goes_on(len(times)):
+        while not times or goes_on(len(times)):
             for text in bench.queries.take(10):
                 times.append(session.time(f"SELECT vector_dims(harca.embed({literal(text)}, {literal(model.name)}))")[0])
     return times

@@ -28,9 +28,9 @@ def measure(bench, server, model):
             nonlocal text, vector
             text = literal(next(waiting).text)
             vector = session.value(f"SELECT harca.embed({text}, {literal(model.name)})")
-            ids = "SELECT string_agg(id, ' ' ORDER BY score DESC, id) FROM hybrid_search"
-            by_text, given = (session.value(f"{ids}('{TARGET}', {text}{more})") for more in ("", f", '{vector}'"))
-            if by_text != given:
+            # In one statement: the weight of the table moves with its searches, and may do so between two of them.
+            ids = f"SELECT string_agg(id, ' ' ORDER BY score DESC, id) FROM hybrid_search('{TARGET}', {text}"
+            if session.value(f"SELECT ({ids})) = ({ids}, '{vector}'))") != "t":
                 unlike.append(text)
 
         ways = {
@@ -39,8 +39,7 @@ def measure(bench, server, model):
             GIVEN: lambda: session.time(f"SELECT count(*) FROM hybrid_search('{TARGET}', {text}, '{vector}')")[0],
         }
         seconds = interleaved(WARM_UP + len(facts), ways, before=renew)
-    # The weight of the table moves with its searches, and may do so between two of them.
-    bench.check("whether searches by text find what those with the embedding find", len(unlike) <= len(facts) // 20, True)
+    bench.check("searches by text that do not find what those with the embedding find", unlike, [])
     seconds = {way: values[WARM_UP:] for way, values in seconds.items()}
     above = statistics.median(1000 * (a - b - c) for a, b, c in zip(*(seconds[way] for way in (TEXT, EMBED, GIVEN))))
     bench.report.measured("embedding_search", above)
