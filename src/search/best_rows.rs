@@ -5,29 +5,33 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashSet};
 use std::ffi::CStr;
 
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::{self, FmgrInfo, Oid};
 
 use super::legs::Id;
 use super::passages::Span;
 use super::statements::{Copied, Row};
 
 /// Writes identifiers.
-pub struct Output(Oid);
+pub struct Output(FmgrInfo);
 
 impl Output {
     /// Those of a type.
     pub fn of(kind: Oid) -> Self {
         let (mut function, mut variable) = (pg_sys::InvalidOid, false);
-        // SAFETY: a catalog look-up; the places are ours.
-        unsafe { pg_sys::getTypeOutputInfo(kind, &mut function, &mut variable) };
-        Self(function)
+        let mut output = FmgrInfo::default();
+        // SAFETY: catalog look-ups; the places are ours, and the memory at hand outlives the statement whose rows are written.
+        unsafe {
+            pg_sys::getTypeOutputInfo(kind, &mut function, &mut variable);
+            pg_sys::fmgr_info(function, &mut output);
+        }
+        Self(output)
     }
 
     /// The first column of a row by its output function, not by a cast, which may be a function of whoever owns its type.
-    pub fn id(&self, row: &Row<'_>) -> Id {
+    pub fn id(&mut self, row: &Row<'_>) -> Id {
         // SAFETY: the output function of the column's type gives a string.
-        row.datum(0).map_or_else(Vec::new, |datum| unsafe {
-            CStr::from_ptr(pg_sys::OidOutputFunctionCall(self.0, datum)).to_bytes().to_vec()
+        row.datum(0).map_or_else(Id::new, |datum| unsafe {
+            CStr::from_ptr(pg_sys::OutputFunctionCall(&mut self.0, datum)).to_bytes().into()
         })
     }
 }
@@ -76,6 +80,9 @@ impl Ord for Candidate {
     }
 }
 
+/// Rows that there is room for at once: what most pages need.
+const A_PAGE: usize = 16;
+
 /// The best rows so far: the higher score first, then the lower identifier.
 pub struct Best {
     most: usize,
@@ -85,7 +92,7 @@ pub struct Best {
 impl Best {
     /// None yet, and so many at most.
     pub fn new(most: usize) -> Self {
-        Self { most, heap: BinaryHeap::with_capacity(most.min(1024)) }
+        Self { most, heap: BinaryHeap::with_capacity(most.min(A_PAGE)) }
     }
 
     /// Takes a row if it is among the best; what it takes time to read is read only then.

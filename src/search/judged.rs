@@ -96,7 +96,7 @@ fn read(connection: &Connection, target: &str, judgements: Option<Oid>) -> Vec<J
             all.push(Judged { query, embedding: None, grades: HashMap::new() });
         }
         if let Some(last) = all.last_mut() {
-            last.grades.insert(id.to_vec(), row.double(2).unwrap_or(0.0));
+            last.grades.insert(id.into(), row.double(2).unwrap_or(0.0));
             // SAFETY: the column is cast to a vector.
             last.embedding = last.embedding.take().or_else(|| row.datum(3).map(|datum| unsafe { Copied::of(datum) }));
         }

@@ -163,7 +163,7 @@ impl Scope<'_> {
         most: i64,
         with_embedding: bool,
     ) -> Ranked {
-        let output = Output::of(self.target.id_type);
+        let mut output = Output::of(self.target.id_type);
         let first_boost = 2 + usize::from(with_embedding);
         let mut best = Best::new(self.candidates);
         let mut read = 0;
@@ -191,7 +191,7 @@ impl Scope<'_> {
         mut look: impl FnMut(Id, &[u8], f64, Option<f64>),
     ) {
         let _reading = Reading::begin(self.target.passages());
-        let output = Output::of(self.target.id_type);
+        let mut output = Output::of(self.target.id_type);
         connection.each_for_parameters(
             &self.keyword_sql(most, Some(&self.distance())),
             &self.parameters(Some(matches), Some(terms)),

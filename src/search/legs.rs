@@ -4,13 +4,15 @@ use harca_core::search::boosts::Boosts;
 use harca_core::search::fusion::Legs;
 use harca_core::search::options::Ranking;
 use pgrx::pg_sys::{self, Datum};
+use smallvec::SmallVec;
 
 use super::statements::{Parameter, Row};
 use super::target::Target;
 use super::terms::{Matches, Terms};
 
-/// An identifier, as its type's output function writes it.
-pub type Id = Vec<u8>;
+/// An identifier, as its type's output function writes it. A UUID and whatever is shorter has no allocation of its own: a search
+/// holds some dozens of them for a moment, and the C library sorts what is freed by the dozen.
+pub type Id = SmallVec<[u8; 40]>;
 
 /// A leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,7 +71,7 @@ impl Scope<'_> {
         exact: bool,
         with_document: bool,
     ) -> Ranked {
-        let output = Output::of(self.target.id_type);
+        let mut output = Output::of(self.target.id_type);
         let first_boost = 2 + usize::from(with_document);
         let first_span = first_boost + self.boosts.len();
         let parameters = self.parameters(None, terms);

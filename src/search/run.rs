@@ -181,7 +181,7 @@ impl<'c> Search<'c> {
         ));
         let after = request.options.after.as_ref().map(|after| {
             let id = catalog::server_string(&after.id).unwrap_or_default();
-            (after.score, id.into_bytes())
+            (after.score, id.into_bytes().into())
         });
         Self { connection, target, request, embedded, condition, after, boosts }
     }

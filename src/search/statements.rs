@@ -2,7 +2,7 @@
 //! handed on one by one, without a copy of the result.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
@@ -14,18 +14,43 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{PgLogLevel, PgMemoryContexts, PgSqlErrorCode, pg_guard, varlena};
 
 use super::catalog;
+use super::local_settings::LocalSettings;
 use crate::bridge::server_text;
 
 /// Plans that a session keeps, some ten kilobytes each. A search takes about six; filters and options have their own.
 const KEPT: NonZeroUsize = NonZeroUsize::new(48).unwrap();
 
 /// A kept plan. PostgreSQL plans it anew when a table, a policy or the role has changed (`utils/cache/plancache.c`).
-struct Plan(pg_sys::SPIPlanPtr);
+struct Plan {
+    plan: pg_sys::SPIPlanPtr,
+    /// Which of PostgreSQL's plans for it was made under the settings of [`Connection::each_by_checked_plan`].
+    steered: Cell<Option<c_int>>,
+}
+
+impl Plan {
+    /// What a look over the plan of its only statement says, and which plan that is; none where there is none.
+    ///
+    /// # Safety
+    /// Inside a connection. The locks that the look takes last, so that its table and indexes are the same when it runs.
+    unsafe fn looked_over(&self, look_over: impl FnOnce(*mut pg_sys::PlannedStmt) -> bool) -> Option<(bool, c_int)> {
+        // SAFETY: a kept plan; what is looked at lasts until it is released.
+        unsafe {
+            let cached = pg_sys::SPI_plan_get_cached_plan(self.plan);
+            if cached.is_null() {
+                return None;
+            }
+            let statement = pgrx::PgList::<pg_sys::PlannedStmt>::from_pg((*cached).stmt_list).get_ptr(0);
+            let found = (statement.is_some_and(look_over), (*cached).generation);
+            pg_sys::ReleaseCachedPlan(cached, pg_sys::CurrentResourceOwner);
+            Some(found)
+        }
+    }
+}
 
 impl Drop for Plan {
     fn drop(&mut self) {
         // SAFETY: a plan of `SPI_keepplan` that nobody runs: whoever does holds a share of it.
-        unsafe { pg_sys::SPI_freeplan(self.0) };
+        unsafe { pg_sys::SPI_freeplan(self.plan) };
     }
 }
 
@@ -128,28 +153,30 @@ impl Connection {
     }
 
     /// The same with one plan for all parameters, which `look_over` sees before every run, and may change as long as it
-    /// gives the same rows; where it gives false, the query does not run, and neither does this give true. Rows come as long
-    /// as `look` wants more.
+    /// gives the same rows. Where it gives false, the statement is planned once more under the settings of `steer`, and if that
+    /// does not help, the query does not run, and neither does this give true. Rows come as long as `look` wants more.
     pub fn each_by_checked_plan(
         &self,
         sql: &str,
         parameters: &[Parameter],
-        look_over: impl FnOnce(*mut pg_sys::PlannedStmt) -> bool,
+        steer: impl FnOnce() -> LocalSettings,
+        look_over: impl Fn(*mut pg_sys::PlannedStmt) -> bool,
         look: impl FnMut(&Row<'_>) -> bool,
     ) -> bool {
-        let plan = kept(sql, parameters, Planning::Checked);
-        // SAFETY: a kept plan of one statement, inside a connection. The locks that the look at it takes last, so that its
-        // table and indexes are the same when it runs.
-        let fits = unsafe {
-            let cached = pg_sys::SPI_plan_get_cached_plan(plan.0);
-            if cached.is_null() {
-                return false;
-            }
-            let statement = pgrx::PgList::<pg_sys::PlannedStmt>::from_pg((*cached).stmt_list).get_ptr(0);
-            let fits = statement.is_some_and(look_over);
-            pg_sys::ReleaseCachedPlan(cached, pg_sys::CurrentResourceOwner);
-            fits
-        };
+        let mut plan = kept(sql, parameters, Planning::Checked);
+        // SAFETY: inside a connection.
+        let mut seen = unsafe { plan.looked_over(&look_over) };
+        if let Some((false, generation)) = seen
+            && plan.steered.get() != Some(generation)
+        {
+            let _settings = steer();
+            forget(sql);
+            plan = kept(sql, parameters, Planning::Checked);
+            // SAFETY: inside a connection.
+            seen = unsafe { plan.looked_over(&look_over) };
+            plan.steered.set(seen.map(|(_, generation)| generation));
+        }
+        let fits = seen.is_some_and(|(fits, _)| fits);
         if fits {
             self.run_until(&plan, sql, parameters, Planning::Checked, look);
         }
@@ -202,7 +229,7 @@ impl Connection {
                 dest: (&raw mut receiver).cast(),
                 ..Default::default()
             };
-            pg_sys::SPI_execute_plan_extended(plan.0, &options)
+            pg_sys::SPI_execute_plan_extended(plan.plan, &options)
         };
         if code < 0 {
             refuse(sql, code);
@@ -242,12 +269,19 @@ fn kept(sql: &str, parameters: &[Parameter], planning: Planning) -> Rc<Plan> {
             pg_sys::SPI_keepplan(plan);
             plan
         };
-        let plan = Rc::new(Plan(plan));
+        let plan = Rc::new(Plan { plan, steered: Cell::new(None) });
         // What it replaces is freed when the cache is not borrowed any more.
         let replaced = PLANS.with(|plans| plans.borrow_mut().push(sql.into(), Rc::clone(&plan)));
         drop(replaced);
         plan
     })
+}
+
+/// Keeps the plan of a statement no longer.
+fn forget(sql: &str) {
+    // It is freed when the cache is not borrowed any more.
+    let known = PLANS.with(|plans| plans.borrow_mut().pop(sql));
+    drop(known);
 }
 
 fn refuse(sql: &str, code: c_int) {
@@ -262,9 +296,13 @@ fn refuse(sql: &str, code: c_int) {
 struct Receiver<'a> {
     base: pg_sys::DestReceiver,
     look: &'a mut dyn FnMut(&Row<'_>) -> bool,
-    /// What reading a row allocates.
+    /// What reading rows allocates.
     memory: PgMemoryContexts,
+    rows: u32,
 }
+
+/// After so many rows what reading them has allocated is freed.
+const ROWS_AT_ONCE: u32 = 16;
 
 impl<'a> Receiver<'a> {
     fn new(look: &'a mut dyn FnMut(&Row<'_>) -> bool) -> Self {
@@ -278,6 +316,7 @@ impl<'a> Receiver<'a> {
             },
             look,
             memory: PgMemoryContexts::new("pg_harca row"),
+            rows: 0,
         }
     }
 }
@@ -304,7 +343,10 @@ unsafe extern "C-unwind" fn receive(slot: *mut pg_sys::TupleTableSlot, receiver:
         };
         let memory = receiver.memory.value();
         let more = PgMemoryContexts::For(memory).switch_to(|_| (receiver.look)(&row));
-        pg_sys::MemoryContextReset(memory);
+        receiver.rows += 1;
+        if receiver.rows.is_multiple_of(ROWS_AT_ONCE) {
+            pg_sys::MemoryContextReset(memory);
+        }
         more
     }
 }

@@ -11,6 +11,7 @@ use harca_core::search::options::{Options, Ranking};
 use harca_core::search::weighting;
 use harca_core::text::phrase;
 use pgrx::pg_sys::{self, Datum, Oid};
+use smallvec::SmallVec;
 
 use super::catalog;
 use super::statements::{Connection, Parameter, detoasted};
@@ -25,10 +26,13 @@ const FEW_DOCUMENTS: u64 = 50;
 /// So many documents with the words of a query take longer to read than to tell apart by their lengths.
 const MANY_DOCUMENTS: u64 = 200;
 
+/// A word as a configuration writes it, in the server's encoding; few are longer than what needs no allocation.
+pub type Lexeme = SmallVec<[u8; 24]>;
+
 /// A word of a query.
 pub struct Word {
-    /// The lexeme, in the server's encoding.
-    pub lexeme: Vec<u8>,
+    /// The lexeme.
+    pub lexeme: Lexeme,
     /// How often the query has it.
     pub(super) frequency: u32,
     /// How many documents have it.
@@ -277,13 +281,13 @@ fn scorer(words: &[Word], collection: Collection, parameters: Parameters) -> Opt
 }
 
 /// The lexemes that a configuration makes of a text, in their order, and how often each comes.
-pub(super) fn words(config: Oid, text: &str) -> Vec<(Vec<u8>, u32)> {
+pub(super) fn words(config: Oid, text: &str) -> Vec<(Lexeme, u32)> {
     let document = to_tsvector(config, text);
     // SAFETY: a `tsvector` that was made a moment ago.
     let bytes = unsafe { detoasted(document) };
     let document = TsVector::new(bytes);
     let words = document.map(|document| document.words()).unwrap_or_default();
-    words.into_iter().map(|(lexeme, frequency)| (lexeme.to_vec(), frequency)).collect()
+    words.into_iter().map(|(lexeme, frequency)| (lexeme.into(), frequency)).collect()
 }
 
 fn to_tsvector(config: Oid, text: &str) -> Datum {
@@ -305,7 +309,7 @@ const OTHER: &str = "zqzq";
 /// which count where there is nothing else and so in no document.
 pub(super) fn phrase_query(config: Oid, phrase: &str) -> Option<Datum> {
     let beside_others = words(config, &format!("{phrase} {OTHER}"));
-    if beside_others.iter().all(|(lexeme, _)| lexeme == OTHER.as_bytes()) {
+    if beside_others.iter().all(|(lexeme, _)| lexeme.as_slice() == OTHER.as_bytes()) {
         return None;
     }
     // SAFETY: as above.
@@ -374,7 +378,7 @@ pub(super) fn server_bytes(text: &str) -> Vec<u8> {
 }
 
 /// Fills in what the statistics know of the words.
-fn common_terms(connection: &Connection, target: &Target, words: &[(Vec<u8>, u32)], counts: &mut [Option<u64>]) {
+fn common_terms(connection: &Connection, target: &Target, words: &[(Lexeme, u32)], counts: &mut [Option<u64>]) {
     // Word by word, through the index: a join would read all common words.
     const SQL: &str = "SELECT w.place, c.documents FROM pg_catalog.unnest($2) WITH ORDINALITY AS w (lexeme, place) \
         CROSS JOIN LATERAL (SELECT c.documents FROM harca.common_term AS c \

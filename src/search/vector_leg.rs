@@ -142,7 +142,7 @@ impl Scope<'_> {
         if let Some(passages) = self.target.passages() {
             return self.nearest_passages(connection, passages, terms, exact, with_document);
         }
-        let output = Output::of(self.target.id_type);
+        let mut output = Output::of(self.target.id_type);
         let first_boost = 2 + usize::from(with_document);
         let mut best = Best::new(self.candidates);
         let mut read = 0;

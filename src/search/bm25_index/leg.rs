@@ -92,13 +92,14 @@ impl IndexLeg {
     pub fn plan(&self, connection: &Connection, asked: &Asked<'_>) -> Vec<String> {
         let wanted = asked.first();
         let _settings = self.settings(asked, wanted);
+        let _steered = by_index();
         connection.explain(&self.sql(asked, wanted), &self.parameters(asked, wanted))
     }
 
     /// Offers the best of the rows that are wanted, and gives how many came.
     fn take(&self, connection: &Connection, asked: &Asked<'_>, wanted: Wanted, best: &mut Best) -> usize {
         let parameters = self.parameters(asked, wanted);
-        let output = Output::of(asked.scope.target.id_type);
+        let mut output = Output::of(asked.scope.target.id_type);
         let engine = &*self.chosen.engine;
         let score = |given: f64, row: &Row<'_>| engine.score(given) + asked.worth_of_phrases(row);
         // What a former statement has given.
@@ -110,6 +111,7 @@ impl IndexLeg {
             connection.each_by_checked_plan(
                 &self.sql(asked, wanted),
                 &parameters,
+                by_index,
                 // SAFETY: the plan is looked over before it runs.
                 |statement| unsafe { plan::scans(statement, engine.index(), engine.score_function()) },
                 |row| {
@@ -155,8 +157,6 @@ impl IndexLeg {
 
     fn settings(&self, asked: &Asked<'_>, wanted: Wanted) -> LocalSettings {
         let settings = LocalSettings::begin();
-        // Only the index gives rows in that order. A small table would be sorted, row by row from the text.
-        settings.set(c"enable_sort", "off");
         // SAFETY: the variable of that setting.
         if unsafe { pg_sys::plan_cache_mode } as u32 == pg_sys::PlanCacheMode::PLAN_CACHE_MODE_FORCE_CUSTOM_PLAN {
             settings.set(c"plan_cache_mode", "auto");
@@ -217,6 +217,14 @@ impl IndexLeg {
             asked.scope.candidates,
         )
     }
+}
+
+/// What leaves the planner no other choice: only the index gives rows in the order of their scores. A small table would be sorted,
+/// row by row from the text.
+fn by_index() -> LocalSettings {
+    let settings = LocalSettings::begin();
+    settings.set(c"enable_sort", "off");
+    settings
 }
 
 /// Writes one part after the other, in a tenth of the time that `format!` takes.

@@ -13,7 +13,7 @@ use pgrx::pg_sys::Oid;
 
 use super::super::statements::Connection;
 use super::super::target::Target;
-use super::super::terms::{self, Phrase, Terms, Word};
+use super::super::terms::{self, Lexeme, Phrase, Terms, Word};
 use super::choice::Chosen;
 use super::engine::Trial;
 use super::indexes;
@@ -51,7 +51,7 @@ pub struct Reading {
     /// What the index is given.
     pub text: String,
     /// Its lexemes, and how often it has each.
-    words: Vec<(Vec<u8>, u32)>,
+    words: Vec<(Lexeme, u32)>,
 }
 
 impl Reading {
@@ -200,7 +200,7 @@ fn probes(config: Oid, reading: &Reading) -> (Vec<Probe>, Vec<Vec<u8>>) {
 
 /// A text as a document, if all of its lexemes are of the query, and not many.
 fn probe(config: Oid, reading: &Reading, text: &str) -> Option<Probe> {
-    let place = |lexeme: &[u8]| reading.words.iter().position(|(known, _)| known == lexeme);
+    let place = |lexeme: &[u8]| reading.words.iter().position(|(known, _)| known.as_slice() == lexeme);
     let parts = terms::words(config, text).into_iter().map(|(lexeme, n)| Some((place(&lexeme)?, n)));
     let parts: Option<Vec<_>> = parts.collect();
     parts.filter(|parts| (1..=MOST_PARTS).contains(&parts.len())).map(|parts| Probe { parts })
