@@ -235,8 +235,8 @@ BEGIN
     INSERT INTO harca.embedded_table (target, rows_per_second) VALUES (target, rows_per_second);
     SELECT string_agg(format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', c.name), ' OR ') INTO changed
     FROM unnest(kept.id_columns || kept.text_column) AS c (name);
-    -- A trigger for each row, whose condition is looked at before anything is queued, costs an update of other columns next to
-    -- nothing; the rows before and after an update, which one for each statement would compare, have to be kept for it. A
+    -- A trigger for each row, whose condition is looked at before anything is queued, costs an update of other columns a few
+    -- hundredths; the rows before and after an update, which one for each statement would compare, have to be kept for it. A
     -- partitioned table has triggers for rows alone in its partitions, and of a row that moves between them one sees the change
     -- only before.
     EXECUTE format('CREATE TRIGGER %I %s UPDATE ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION harca.queue_embeddings(%L)',

@@ -75,6 +75,12 @@ is_(sql("SELECT count(*) FROM harca.embedding_queue"), "0", "nor a row that come
 sql("UPDATE memory SET content = NULL WHERE id = 2; UPDATE memory SET content = 'now with a text' WHERE id = 301; UPDATE memory SET id = 1003, content = 'moved' WHERE id = 3; DELETE FROM memory WHERE id = 600")
 wait_for(f"{in_step('memory')} AND (SELECT embedding IS NULL FROM memory WHERE id = 2) AND (SELECT embedding IS NOT NULL FROM memory WHERE id = 301)", "an embedding goes with its text, and comes with one")
 is_(wrong("memory"), "0", "a row with another key has its own")
+server.run("BEGIN; UPDATE memory SET content = 'queued' WHERE id = 6; UPDATE memory SET id = 1006, content = content WHERE id = 6; COMMIT", DB)
+wait_for("NOT EXISTS (SELECT FROM harca.embedding_queue)", "a row whose key alone changes while it is queued is embedded by its new one")
+is_(wrong("memory"), "0", "likewise")
+queued = "BEGIN; UPDATE memory SET id = id + 10000 WHERE id = 7; UPDATE memory SET id = id WHERE id = 8; SELECT key FROM harca.embedding_queue; COMMIT"
+is_(sql(queued), '["10007"]', "only a key that has changed is queued")
+wait_for("NOT EXISTS (SELECT FROM harca.embedding_queue)", "and looked at")
 server.run("BEGIN; UPDATE memory SET content = 'gone' WHERE id = 4; DELETE FROM memory WHERE id = 4; COMMIT", DB)
 wait_for("NOT EXISTS (SELECT FROM harca.embedding_queue)", "a row that is gone leaves nothing in the queue")
 sql("INSERT INTO memory (id, content) VALUES (5, 'by conflict') ON CONFLICT (id) DO UPDATE SET content = excluded.content")
