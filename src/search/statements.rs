@@ -296,13 +296,9 @@ fn refuse(sql: &str, code: c_int) {
 struct Receiver<'a> {
     base: pg_sys::DestReceiver,
     look: &'a mut dyn FnMut(&Row<'_>) -> bool,
-    /// What reading rows allocates.
+    /// What reading a row allocates.
     memory: PgMemoryContexts,
-    rows: u32,
 }
-
-/// After so many rows what reading them has allocated is freed.
-const ROWS_AT_ONCE: u32 = 16;
 
 impl<'a> Receiver<'a> {
     fn new(look: &'a mut dyn FnMut(&Row<'_>) -> bool) -> Self {
@@ -316,7 +312,6 @@ impl<'a> Receiver<'a> {
             },
             look,
             memory: PgMemoryContexts::new("pg_harca row"),
-            rows: 0,
         }
     }
 }
@@ -343,10 +338,7 @@ unsafe extern "C-unwind" fn receive(slot: *mut pg_sys::TupleTableSlot, receiver:
         };
         let memory = receiver.memory.value();
         let more = PgMemoryContexts::For(memory).switch_to(|_| (receiver.look)(&row));
-        receiver.rows += 1;
-        if receiver.rows.is_multiple_of(ROWS_AT_ONCE) {
-            pg_sys::MemoryContextReset(memory);
-        }
+        pg_sys::MemoryContextReset(memory);
         more
     }
 }
