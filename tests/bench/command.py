@@ -1,7 +1,7 @@
 """The benchmark of pg_harca: one run, one machine, answers checked.
 
-    tests/bench/run [--quick] [--only rows,miss,...] [--skip plpython,...] [--most-rows N] [--pg-config PATH]
-                    [--search-pg-config PATH] [--out FOLDER]
+    tests/bench/run [--quick] [--only rows,miss,...] [--skip plpython,...] [--most-rows N]
+                    [--embedding-rows N] [--pg-config PATH] [--search-pg-config PATH] [--out FOLDER]
 
 rows        hits: scans beside md5() and an empty function
 miss        new queries: the extension, the plain Rust loop, PL/Python
@@ -19,6 +19,7 @@ It writes BENCHMARKS.md, benchmarks.json and plots/ into the folder, docs/ by de
 which has PL/Python, else the embedded 18; --search-pg-config names another one for the searches, such as one that has
 pg_textsearch, which 15 cannot have. A missed bound is no failure: the exit code tells whether all could be measured and every
 answer was right. --skip plpython leaves PL/Python out, --skip plots the plots, --most-rows larger tables of the searches.
+--embedding-rows fills a larger table, in one round, which takes a minute for each 600 rows.
 """
 
 import argparse
@@ -151,6 +152,7 @@ def main():
     parser.add_argument("--only", help="subjects to run, comma-separated")
     parser.add_argument("--skip", default="", help="subjects, plpython or plots to leave out, comma-separated")
     parser.add_argument("--most-rows", type=int, help="leaves out larger tables of the searches")
+    parser.add_argument("--embedding-rows", type=int, help="rows of the table that is filled with embeddings, once")
     parser.add_argument("--pg-config", help="the server to measure")
     parser.add_argument("--search-pg-config", help="the server to measure searches on, where that is another one")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where the report goes")
@@ -166,6 +168,8 @@ def main():
     sizes = QUICK if chosen.quick else Sizes()
     if chosen.most_rows:
         sizes.tables = tuple(rows for rows in sizes.tables if rows <= chosen.most_rows) or sizes.tables[:1]
+    if chosen.embedding_rows:
+        sizes.embedding_rows, sizes.embedding_rounds = max(1, chosen.embedding_rows), 1
     started = time.monotonic()
     pg_config = str(Path(chosen.pg_config).resolve()) if chosen.pg_config else _server()
     search_pg_config = str(Path(chosen.search_pg_config).resolve()) if chosen.search_pg_config else pg_config
@@ -205,6 +209,7 @@ def _arguments(chosen):
     """The arguments that change what is measured; a server is named by its version, not by its place."""
     shown = ["--quick"] * chosen.quick + [f"--only {chosen.only}"] * bool(chosen.only) + [f"--skip {chosen.skip}"] * bool(chosen.skip)
     shown += [f"--most-rows {chosen.most_rows}"] * bool(chosen.most_rows)
+    shown += [f"--embedding-rows {chosen.embedding_rows}"] * bool(chosen.embedding_rows)
     shown += ["--pg-config"] * bool(chosen.pg_config) + ["--search-pg-config"] * bool(chosen.search_pg_config)
     return " ".join(f"`{argument}`" for argument in shown)
 
