@@ -12,7 +12,6 @@ use super::{Engine, guarded};
 use crate::model::Model;
 use crate::model::files::ModelFiles;
 use crate::model::graph::Options;
-use crate::process::at_work::Place;
 
 /// How long at a time, and how often, the loader waits for runs that have taken the memory: they end, or the engine does.
 const WAIT: Duration = Duration::from_millis(50);
@@ -92,7 +91,7 @@ impl Engine {
                 for pending in waiting {
                     match &pending.texts {
                         Some(_) if pending.ticket.is_given_up() => {}
-                        Some(texts) => self.submit(model, &loaded, &pending.ticket, texts),
+                        Some(texts) => self.submit(model, &loaded, &pending.ticket, texts, 0),
                         None => pending.ticket.finish_empty(),
                     }
                 }
@@ -102,10 +101,8 @@ impl Engine {
     }
 
     fn try_load(&self, model: Digest, files: &ModelFiles, options: &Options) -> Result<Box<dyn Model>, Error> {
-        self.at_work.begin(Place::Load, model);
-        let found = guarded(|| self.loader.load(files, options));
-        self.at_work.end(Place::Load);
-        found
+        let _work = self.at_work.begin(model);
+        guarded(|| self.loader.load(files, options))
     }
 
     /// Loads a model once more beside the one that answers, then takes its place.

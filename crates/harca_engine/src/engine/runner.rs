@@ -11,22 +11,21 @@ use harca_core::protocol::priority::Priority;
 use super::models::Loaded;
 use super::{Engine, State, Text, guarded};
 use crate::model::{Reading, Values};
-use crate::process::at_work::Place;
 use crate::schedule::lane::Item;
 use crate::schedule::scheduler::{Batch, Ended, Turn};
 
 /// Most runners.
 pub const MAX_RUNNERS: usize = 8;
 
-/// Runs batches as they come, for ever, as the runner of this number.
-pub fn run(engine: &Arc<Engine>, runner: usize) {
+/// Runs batches as they come, for ever.
+pub fn run(engine: &Arc<Engine>) {
     let mut state = engine.state();
     loop {
         let now = engine.now();
         match state.scheduler.next(now) {
             Turn::Run(batch) => {
                 drop(state);
-                engine.run_batch(batch, Place::Run(runner));
+                engine.run_batch(batch);
                 state = engine.state();
             }
             Turn::Idle => state = engine.queued.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -39,7 +38,8 @@ pub fn run(engine: &Arc<Engine>, runner: usize) {
 }
 
 impl Engine {
-    fn run_batch(&self, mut batch: Batch<Digest, Text>, place: Place) {
+    /// Runs a batch that the scheduler has given, and sends the replies.
+    pub(super) fn run_batch(&self, mut batch: Batch<Digest, Text>) {
         let (model, priority) = (batch.model, batch.priority);
         batch.items.retain(|item| !item.work.ticket.is_given_up());
         let loaded = if batch.items.is_empty() { None } else { self.loaded(model) };
@@ -50,11 +50,11 @@ impl Engine {
             return batch.items.iter().for_each(|item| item.work.ticket.want());
         };
         let tokens = batch.padded();
-        self.at_work.begin(place, model);
+        let work = self.at_work.begin(model);
         let (began, start) = (self.now(), Instant::now());
         let found = loaded.run(&batch.items);
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.at_work.end(place);
+        drop(work);
         let ended = self.now();
         match found {
             Ok(values) => {
@@ -62,7 +62,7 @@ impl Engine {
                 self.count(run, &batch.items, ended);
                 self.answer(model, priority, &batch.items, &values, began, ended);
             }
-            Err(error) => self.run_failed(batch, &loaded, place, &error),
+            Err(error) => self.run_failed(batch, &loaded, &error),
         }
     }
 
@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    fn run_failed(&self, batch: Batch<Digest, Text>, loaded: &Loaded, place: Place, error: &Error) {
+    fn run_failed(&self, batch: Batch<Digest, Text>, loaded: &Loaded, error: &Error) {
         let Batch { model, priority, items } = batch;
         let mut state = self.state();
         if state.scheduler.failed(model, priority) {
@@ -94,7 +94,7 @@ impl Engine {
             match items.as_slice() {
                 [_] => self.give_up(model, &items, error),
                 // One text that the model cannot take must not cost the others their answer.
-                _ => items.iter().for_each(|item| self.run_alone(model, priority, loaded, item, place)),
+                _ => items.iter().for_each(|item| self.run_alone(model, priority, loaded, item)),
             }
             self.state().scheduler.over(model, priority);
         }
@@ -105,11 +105,11 @@ impl Engine {
         self.state().models.get(&model).and_then(|entry| entry.loaded().cloned())
     }
 
-    fn run_alone(&self, model: Digest, priority: Priority, loaded: &Loaded, item: &Item<Text>, place: Place) {
+    fn run_alone(&self, model: Digest, priority: Priority, loaded: &Loaded, item: &Item<Text>) {
         let item = std::slice::from_ref(item);
-        self.at_work.begin(place, model);
+        let work = self.at_work.begin(model);
         let (began, found) = (self.now(), loaded.run(item));
-        self.at_work.end(place);
+        drop(work);
         match found {
             Ok(values) => self.answer(model, priority, item, &values, began, self.now()),
             Err(error) => self.give_up(model, item, &error),

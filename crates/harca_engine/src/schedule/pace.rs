@@ -52,6 +52,12 @@ impl Pace {
         found.clamp(*RANGE.start(), *RANGE.end()).round() as u32
     }
 
+    /// Microseconds that a run of so many padded tokens takes; none as long as nothing is known.
+    #[must_use]
+    pub fn micros(&self, tokens: u32) -> Option<f64> {
+        self.line().map(|(fixed, per_token)| fixed + per_token * f64::from(tokens))
+    }
+
     /// Microseconds of a run whatever is in it, and for each token.
     fn line(&self) -> Option<(f64, f64)> {
         if self.weight < 1.0 || self.tokens <= 0.0 {
@@ -85,6 +91,8 @@ mod tests {
         assert_eq!(pace.tokens(52_000), 1000);
         assert_eq!(pace.tokens(12_000), 200);
         assert_eq!(pace.tokens(1_000), 32);
+        assert_eq!(pace.micros(1000).map(f64::round), Some(52_000.0));
+        assert_eq!(Pace::default().micros(1000), None);
     }
 
     #[test]

@@ -268,6 +268,21 @@ impl<K: Copy + Eq + Hash + Ord, W> Scheduler<K, W> {
         Turn::Run(Batch { model, priority, items })
     }
 
+    /// The run of an interactive text of so many tokens that is alone, with nothing waiting or running beside it, if its model
+    /// needs no more than `most` microseconds for it: whoever brings it may run it at once. Followed by the same as after
+    /// [`Self::next`].
+    pub fn next_alone(&mut self, model: K, tokens: u32, now: u64, most: u32) -> Option<Batch<K, W>> {
+        let micros = self.queues.get(&model)?.pace.micros(tokens)?;
+        let alone = self.queued == 1 && self.running.is_empty() && self.queued_for(model, Priority::Interactive) == 1;
+        if !alone || micros > f64::from(most) {
+            return None;
+        }
+        match self.next(now) {
+            Turn::Run(batch) => Some(batch),
+            Turn::Wait(_) | Turn::Idle => None,
+        }
+    }
+
     /// Takes note of a run that has ended at `now`.
     pub fn finished(&mut self, run: Ended<K>, now: u64) {
         let Ended { model, priority, rows, tokens, micros } = run;

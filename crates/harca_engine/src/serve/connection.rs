@@ -14,8 +14,8 @@ use crate::model::files::ArrivingFiles;
 use crate::reply::outgoing::Outgoing;
 use crate::reply::ticket::Ticket;
 
-/// Stack of the thread: it parses and tokenizes.
-const STACK: usize = 512 << 10;
+/// Stack of the thread: it parses, tokenizes and runs. What it does not touch takes no memory.
+const STACK: usize = 2 << 20;
 
 /// Requests of one connection that may be on their way.
 const MAX_REQUESTS: usize = 4096;

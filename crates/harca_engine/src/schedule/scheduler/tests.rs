@@ -41,6 +41,40 @@ fn an_idle_engine_waits_for_nobody() {
 }
 
 #[test]
+fn a_short_text_that_is_alone_may_run_at_once() {
+    let mut scheduler = scheduler();
+    let alone = |scheduler: &mut Scheduler<char, u64>, now, tokens| {
+        scheduler.submit('a', Interactive, items(now, &[tokens])).unwrap();
+        let found = scheduler.next_alone('a', tokens, now, 1000).map(|batch| batch.items.len());
+        if found.is_none() && !scheduler.is_running() {
+            assert_eq!(ran(scheduler, now + SETTINGS.wait).2, 1);
+        }
+        found
+    };
+    // Nothing is known of its model.
+    assert_eq!(alone(&mut scheduler, 0, 10), None);
+    scheduler.finished(ended(Interactive, 1, 10, 500), 1000);
+    assert_eq!(alone(&mut scheduler, 3000, 10), Some(1));
+    // While it runs, nothing else is alone.
+    assert_eq!(alone(&mut scheduler, 3100, 10), None);
+    scheduler.finished(ended(Interactive, 1, 10, 500), 3500);
+    assert_eq!(begun(&mut scheduler, 4000), ('a', Interactive, 1));
+    scheduler.finished(ended(Interactive, 1, 10, 500), 4500);
+    // A long one.
+    assert_eq!(alone(&mut scheduler, 6000, 30), None);
+    // One that others were answered with a moment ago.
+    scheduler.submit('a', Interactive, items(7000, &[10, 10])).unwrap();
+    assert_eq!(begun(&mut scheduler, 7000).2, 2);
+    scheduler.finished(ended(Interactive, 2, 20, 1000), 8000);
+    assert_eq!(alone(&mut scheduler, 8100, 10), None);
+    // Bulk work is left to the runners, and so is whatever has company.
+    scheduler.submit('a', Bulk, items(9000, &[10])).unwrap();
+    assert_eq!(scheduler.next_alone('a', 10, 9000, 1000), None);
+    scheduler.submit('a', Interactive, items(9000, &[10])).unwrap();
+    assert_eq!(scheduler.next_alone('a', 10, 9000, 1000), None);
+}
+
+#[test]
 fn those_who_asked_together_are_waited_for() {
     let mut scheduler = scheduler();
     scheduler.submit('a', Interactive, items(0, &[5, 5])).unwrap();
