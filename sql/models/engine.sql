@@ -131,12 +131,13 @@ CREATE FUNCTION harca.engine_statistics(
 COMMENT ON FUNCTION harca.engine_statistics() IS 'What the view harca.stat_engine shows';
 
 CREATE VIEW harca.stat_engine AS
-SELECT s.model, s.identity, s.state, s.priority, s.requests, s.failed, s.queued, s.wait_p50_us, s.wait_p95_us, s.wait_p99_us,
-       s.run_p50_us, s.run_p95_us, s.run_p99_us, s.runs, s.texts, s.tokens, s.truncated, s.texts_per_run,
+-- The engine never learns the name of a model that it does not run.
+SELECT coalesce(nullif(s.model, ''), m.model, s.identity) AS model, s.identity, s.state, s.priority, s.requests, s.failed, s.queued,
+       s.wait_p50_us, s.wait_p95_us, s.wait_p99_us, s.run_p50_us, s.run_p95_us, s.run_p99_us, s.runs, s.texts, s.tokens, s.truncated, s.texts_per_run,
        s.tokens_per_second, s.batch_tokens, s.bytes, s.loaded_in_us, s.provider, s.detail
-FROM harca.engine_statistics() AS s;
+FROM harca.engine_statistics() AS s LEFT JOIN harca.model AS m ON m.identity OPERATOR(pg_catalog.=) s.identity;
 COMMENT ON VIEW harca.stat_engine IS
-'What the engine has done since it began: a row for each model and priority (interactive, bulk). requests were answered, failed were refused or failed, queued texts wait; wait and run are the times of requests before and from their first run, in microseconds, right to 3 in 100. The columns from runs on are of the model, whatever the priority: runs, their texts and tokens, texts that were cut, tokens a second while it ran, padded tokens that the next run may have, bytes of its files, the time that loading took, the execution provider and why better ones were not had. state: loading, ready, broken, quarantined or gone (let go; loaded again when it is asked for). No rows without an engine';
+'What the engine has done since it began: a row for each model and priority (interactive, bulk). model is its name and version, or its identity where this database does not have it and it never ran. requests were answered, failed were refused or failed, queued texts wait; wait and run are the times of requests before and from their first run, in microseconds, right to 3 in 100. The columns from runs on are of the model, whatever the priority: runs, their texts and tokens, texts that were cut, tokens a second while it ran, padded tokens that the next run may have, bytes of its files, the time that loading took, the execution provider and why better ones were not had. state: loading, ready, broken, quarantined or gone (let go; loaded again when it is asked for). No rows without an engine';
 
 CREATE FUNCTION harca.restart_engine() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL RESTRICTED

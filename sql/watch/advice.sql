@@ -251,12 +251,9 @@ AS $$
         'queued', e.queued, 'queue_bound', e.queue_bound, 'threads', e.threads,
         'strategy', current_setting('pg_harca.engine_strategy'),
         'models', (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                       'model', n.model, 'literal', quote_literal(n.model), 'state', s.state, 'priority', s.priority, 'requests', s.requests,
+                       'model', s.model, 'literal', quote_literal(s.model), 'state', s.state, 'priority', s.priority, 'requests', s.requests,
                        'failed', s.failed, 'wait_p95_us', s.wait_p95_us, 'run_p95_us', s.run_p95_us, 'bytes', s.bytes)), '[]')
-                   FROM harca.stat_engine s,
-                        -- The engine never learns the name of a model that it does not run.
-                        LATERAL (SELECT coalesce(nullif(s.model, ''), (SELECT m.model FROM harca.models m WHERE m.identity = s.identity),
-                                                 s.identity) AS model) AS n))
+                   FROM harca.stat_engine s))
     FROM harca.engine_status() e
 $$;
 COMMENT ON FUNCTION harca.engine_facts() IS 'What harca.advise knows of the engine';

@@ -151,6 +151,7 @@ try:
 except PgError as error:
     like(error.stderr, "quarantined", "asked by its name it is refused")
 is_(sql("SELECT state FROM harca.health() WHERE component = 'engine'"), "quarantine", "health says so")
+is_(sql("SELECT DISTINCT model FROM harca.stat_engine WHERE state = 'quarantined'"), "tiny 1", "and the statistics, by a name that this engine never heard")
 is_(sql("SELECT harca.release_model('tiny')"), "t", "it is released")
 is_(sql("SELECT harca.release_model('tiny')"), "f", "once")
 ok(until(server, "(SELECT state FROM harca.health() WHERE component = 'engine') = 'running'", DB), "the engine hears of that one, too")
