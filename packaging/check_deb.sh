@@ -1,33 +1,67 @@
 #!/usr/bin/env bash
-# Makes the Debian package for PostgreSQL 15 and tests it in a fresh Debian 12: lintian, installation, searches, a reinstallation,
-# the upgrade of a database, and what a purge leaves.
-# Usage, as root on Debian 12 with lintian and debootstrap: packaging/check_deb.sh. It works in .build/debian, takes some minutes
-# the first time, and touches nothing else of the machine; the base system that is fetched is kept.
+# Makes the Debian package for the PostgreSQL of Debian 12 or 13 and tests it in a fresh one: lintian, installation, searches, a
+# reinstallation, the upgrade of a database, and what a purge leaves.
+# Usage, as root on Debian 12 with lintian and debootstrap: packaging/check_deb.sh [12|13]. It works in .build/debian, takes some
+# minutes the first time, and touches nothing else of the machine; the base system that is fetched is kept.
 source "$(dirname "$0")/../scripts/base.sh"
+source "$(dirname "$0")/../scripts/debian.sh"
 
-major=15
-suite=bookworm
+release=${1:-12}
+case $release in
+    12) major=15 suite=bookworm ;;
+    13) major=17 suite=trixie ;;
+    *) die "usage: packaging/check_deb.sh [12|13], the release of Debian." ;;
+esac
 name=postgresql-$major-pg-harca
+debian=$BUILD/debian
+mkdir -p "$debian"
 [ "$(id -u)" = 0 ] || die "only root can make a system of its own below .build/debian: run it with sudo."
 for program in debootstrap lintian; do
     has "$program" || die "$program is missing: apt-get install debootstrap lintian."
 done
-pg_config=/usr/lib/postgresql/$major/bin/pg_config
-"$ROOT/scripts/setup_debian15.sh"
+if [ "$release" = 12 ]; then
+    pg_config=/usr/lib/postgresql/$major/bin/pg_config
+    "$ROOT/scripts/setup_debian15.sh"
+else
+    # What is compiled here runs there, and Debian 13's own pg_config does not run here: one that knows its folders stands in.
+    headers=$debian/headers$major
+    if [ ! -d "$headers" ]; then
+        say "Debian $release: the headers of PostgreSQL $major"
+        log=$debian/headers.log
+        debian_open $suite
+        (cd "$BUILD/apt" && quietly "${DEBIAN_APT[@]}" download -qq "postgresql-server-dev-$major")
+        quietly dpkg-deb -x "$BUILD/apt/postgresql-server-dev-$major"_*.deb "$BUILD/apt/unpacked"
+        mv "$BUILD/apt/unpacked/usr/include/postgresql/$major" "$headers"
+        debian_close
+        took
+    fi
+    version=$(sed -n 's/^#define PG_VERSION "\(.*\)"$/\1/p' "$headers/server/pg_config.h")
+    pg_config=$debian/pg_config$major
+    cat >"$pg_config" <<PG_CONFIG
+#!/bin/sh
+case \$1 in
+    --version) echo "PostgreSQL $version" ;;
+    --includedir-server) echo "$headers/server" ;;
+    --includedir | --pkgincludedir) echo "$headers" ;;
+    --pkglibdir) echo /usr/lib/postgresql/$major/lib ;;
+    --sharedir) echo /usr/share/postgresql/$major ;;
+    --bindir) echo /usr/lib/postgresql/$major/bin ;;
+    --libdir) echo "/usr/lib/$(machine)-linux-gnu" ;;
+    *) echo ;;
+esac
+PG_CONFIG
+    chmod +x "$pg_config"
+fi
 package=$("$ROOT/packaging/debian/build.sh" "$pg_config")
 
 say "lintian"
 lintian --fail-on error,warning --info --tag-display-limit 0 "$package" >&2
 took
 
-debian=$BUILD/debian
 base=$debian/$suite.tar
-mkdir -p "$debian"
 if [ ! -f "$base" ]; then
-    say "Debian 12: fetching a base system, once (1 minute)"
-    # shellcheck disable=SC2016
-    mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' | awk -v c="$suite" '$1 == c { print $2; exit }')
-    [ -n "$mirror" ] || die "apt's sources name no mirror for $suite."
+    say "Debian $release: fetching a base system, once (1 minute)"
+    mirror=$(debian_mirror)
     rm -rf "$debian/fresh"
     debootstrap --variant=minbase "$suite" "$debian/fresh" "$mirror" >"$debian/debootstrap.log" 2>&1 || {
         tail -n 5 "$debian/debootstrap.log" >&2
@@ -70,20 +104,24 @@ sql() { inside su postgres -c "psql -XqAt -v ON_ERROR_STOP=1 -d $1 -f /tmp/check
 # tell WHAT: that this part is well.
 tell() { note "$*: as it should be"; }
 
-say "a fresh Debian 12: PostgreSQL $major and pgvector"
-# Debian 12 has no package of pgvector; what scripts/setup_debian15.sh has made stands in for that of apt.postgresql.org.
-vector=$debian/vector
-rm -rf "$vector"
-mkdir -p "$vector/DEBIAN" "$vector/usr/lib/postgresql/$major/lib" "$vector/usr/share/postgresql/$major/extension"
-cp /usr/lib/postgresql/$major/lib/vector.so "$vector/usr/lib/postgresql/$major/lib/"
-cp /usr/share/postgresql/$major/extension/vector* "$vector/usr/share/postgresql/$major/extension/"
-printf 'Package: postgresql-%s-pgvector\nVersion: 0.8.0-0~check\nArchitecture: %s\nMaintainer: nobody <nobody@pg-harca.invalid>\nDepends: postgresql-%s\nDescription: pgvector for the check\n' \
-    $major "$(dpkg --print-architecture)" $major >"$vector/DEBIAN/control"
-dpkg-deb --root-owner-group --build "$vector" "$system/tmp/pgvector.deb" >/dev/null
+say "a fresh Debian $release: PostgreSQL $major and pgvector"
+pgvector=postgresql-$major-pgvector
+if [ "$release" = 12 ]; then
+    # Debian 12 has no package of it; what scripts/setup_debian15.sh has made stands in for that of apt.postgresql.org.
+    vector=$debian/vector
+    rm -rf "$vector"
+    mkdir -p "$vector/DEBIAN" "$vector/usr/lib/postgresql/$major/lib" "$vector/usr/share/postgresql/$major/extension"
+    cp /usr/lib/postgresql/$major/lib/vector.so "$vector/usr/lib/postgresql/$major/lib/"
+    cp /usr/share/postgresql/$major/extension/vector* "$vector/usr/share/postgresql/$major/extension/"
+    printf 'Package: %s\nVersion: 0.8.0-0~check\nArchitecture: %s\nMaintainer: nobody <nobody@pg-harca.invalid>\nDepends: postgresql-%s\nDescription: pgvector for the check\n' \
+        "$pgvector" "$(dpkg --print-architecture)" $major >"$vector/DEBIAN/control"
+    pgvector=/tmp/pgvector.deb
+    dpkg-deb --root-owner-group --build "$vector" "$system$pgvector" >/dev/null
+fi
 cp "$package" "$system/tmp/pg-harca.deb"
 chmod 644 "$system"/tmp/*.deb
 inside apt-get update -qq
-inside apt-get install -qq -y --no-install-recommends "postgresql-$major" /tmp/pgvector.deb
+inside apt-get install -qq -y --no-install-recommends "postgresql-$major" "$pgvector"
 inside pg_ctlcluster $major main start
 took
 

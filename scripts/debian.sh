@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# Packages of any release of Debian, whatever this machine is of: nothing is installed, what is fetched is unpacked below .build/.
+# Sourced after base.sh by scripts that set $log.
+
+# quietly COMMAND…: with the end of its output when it fails.
+quietly() {
+    "$@" >"$log" 2>&1 || {
+        tail -n 15 "$log" >&2
+        die "'$*' failed; its last lines are above."
+    }
+}
+
+# debian_mirror: the mirror of Debian that this machine uses already.
+debian_mirror() {
+    local codename mirror
+    has apt-get || die "this is not Debian or Ubuntu: there is no apt-get to fetch Debian's packages with. The tests run without them."
+    # shellcheck disable=SC1091
+    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    # shellcheck disable=SC2016
+    mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' | awk -v c="$codename" '$1 == c { print $2; exit }')
+    [ -n "$mirror" ] || die "apt's sources name no mirror for $codename, from which Debian's packages could come."
+    echo "$mirror"
+}
+
+# debian_open SUITE: sets DEBIAN_APT, an apt-get that knows that release alone and keeps everything in .build/apt.
+debian_open() {
+    local mirror apt=$BUILD/apt
+    mirror=$(debian_mirror)
+    debian_close
+    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/source"
+    chmod 755 "$apt" "$apt/source"
+    printf '%s [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' deb "$mirror" "$1" deb-src "$mirror" "$1" >"$apt/sources.list"
+    DEBIAN_APT=(apt-get -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
+        -o "Dir::Cache=$apt" -o APT::Sandbox::User=root -o APT::Get::List-Cleanup=0)
+    quietly "${DEBIAN_APT[@]}" update -qq
+}
+
+debian_close() { rm -rf "$BUILD/apt"; }
+
+# debian_source PACKAGE: its source as it came to Debian, without Debian's changes, in .build/apt/source.
+debian_source() {
+    local source=$BUILD/apt/source
+    (cd "$source" && quietly "${DEBIAN_APT[@]}" source -qq --download-only "$1")
+    tar -xf "$(find "$source" -name '*.orig.tar.*' ! -name '*.asc' | head -n 1)" -C "$source" --strip-components=1
+}
+
+# pgvector PG_CONFIG: compiles pgvector from Debian 13's source into the server of that pg_config.
+pgvector() {
+    debian_open trixie
+    debian_source pgvector
+    # OPTFLAGS: without -march=native, so that the result runs on other processors of the kind too.
+    quietly make -C "$BUILD/apt/source" -j2 PG_CONFIG="$1" OPTFLAGS="" with_llvm=no
+    quietly make -C "$BUILD/apt/source" PG_CONFIG="$1" OPTFLAGS="" with_llvm=no install
+    debian_close
+}
