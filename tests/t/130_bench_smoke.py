@@ -121,7 +121,8 @@ with tempfile.TemporaryDirectory() as folder:
     command = [Path(__file__).parents[1] / "bench/run", "--quick", "--skip", "plpython,plots"]
     command += ["--pg-config", server.pg_config, "--out", folder]
     run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    is_((run.returncode, run.stdout if run.returncode else ""), (0, ""), "a quick run with every answer right")
+    # Its end says what was wrong, and all of it would be cut off behind its beginning.
+    is_((run.returncode, run.stdout[-400:] if run.returncode else ""), (0, ""), "a quick run with every answer right")
     data = json.loads((Path(folder) / "benchmarks.json").read_text(encoding="utf-8"))
     page = (Path(folder) / "BENCHMARKS.md").read_text(encoding="utf-8")
 found = {requirement["key"]: requirement for requirement in data["requirements"]}
