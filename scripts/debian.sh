@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Packages of any release of Debian, whatever this machine is of: nothing is installed, what is fetched is unpacked below .build/.
-# Sourced after base.sh by scripts that set $log.
+# What set-ups share that fetch packages of Debian: nothing is installed, all is unpacked below .build/. Sourced after base.sh by
+# scripts that set $log.
 
 # quietly COMMAND…: with the end of its output when it fails.
 quietly() {
@@ -52,4 +52,26 @@ pgvector() {
     quietly make -C "$BUILD/apt/source" -j2 PG_CONFIG="$1" OPTFLAGS="" with_llvm=no
     quietly make -C "$BUILD/apt/source" PG_CONFIG="$1" OPTFLAGS="" with_llvm=no install
     debian_close
+}
+
+# unpack_packages NAME WHAT PROGRAM PACKAGE…: unpacks packages of this machine's own release into .build/NAME, and sets $versions for
+# its stamp; false when PROGRAM is there, below that folder, from these very versions. Nothing is installed and no service starts.
+unpack_packages() {
+    local name=$1 what=$2 program=$3 folder=$BUILD/$1
+    shift 3
+    has apt-get && has dpkg-deb || die "this is not Debian or Ubuntu: there is no apt-get to fetch $what with. The tests run without it."
+    versions=$(apt-cache policy "$@" | awk '/Candidate:/ { print $2 }' | tr '\n' ' ')
+    [ "$(echo "$versions" | wc -w)" = $# ] ||
+        die "apt knows no package of $*. Run 'apt-get update' as root and try again; the tests run without them."
+    if stamped "$name" "$versions" && [ -x "$folder/$program" ]; then return 1; fi
+
+    say "$what: fetching Debian's packages (some seconds)"
+    rm -rf "$folder"
+    mkdir -p "$folder/archives"
+    if ! (cd "$folder/archives" && apt-get download -q "$@") >"$BUILD/$name.log" 2>&1; then
+        tail -n 3 "$BUILD/$name.log" >&2
+        die "apt-get could not fetch $*. The tests run without them."
+    fi
+    for archive in "$folder"/archives/*.deb; do dpkg-deb -x "$archive" "$folder" || die "$archive cannot be unpacked."; done
+    rm -rf "$folder/archives"
 }
