@@ -107,6 +107,17 @@ fn lock() -> Option<File> {
     file.try_lock().ok().map(|()| file)
 }
 
+/// What tells glibc how many heaps it may have (mallopt(3)).
+const HEAPS: &str = "MALLOC_ARENA_MAX";
+
+/// Heaps of the engine: one for each run that may go on, and one for what reads and replies meanwhile. Without a bound, each session
+/// has one by its thread, which keeps what a run once took.
+fn heaps(threads: usize) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = if threads == 0 { processors.isqrt() } else { threads };
+    (processors / threads).max(1) + 1
+}
+
 /// What the engine is to be.
 fn wanted(restarts: &Restarts) -> EngineSettings {
     let library = process::library_directory().join("pg_harca");
@@ -345,7 +356,11 @@ impl Supervisor {
 
 impl Engine {
     fn start(settings: EngineSettings) -> std::io::Result<Self> {
-        let mut child = Command::new(program()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut command = Command::new(program());
+        if std::env::var_os(HEAPS).is_none() {
+            command.env(HEAPS, heaps(settings.threads as usize).to_string());
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         if let Some(stdout) = &child.stdout {
             set_nonblocking(stdout.as_raw_fd())?;
         }
