@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The engine is killed again and again under load, and by its memory bound, and crashes by a model: no classification fails, no session ends, and it is back; a model that brings it down is quarantined until it is released."""
 
+import contextlib
 import os
 import random
 import signal
@@ -141,7 +142,9 @@ for strike in range(3):
     with open(f"{data}/pg_harca_engine.at_work", "r+b") as file:
         file.write(b"\x01" + bytes.fromhex(identity))
     os.kill(pid, signal.SIGABRT)
-    os.kill(pid, signal.SIGCONT)
+    # On a busy machine both signals may find it before it has stopped, and the second ends it.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
     ok(until(server, f"(SELECT coalesce(e.pid, {pid}) <> {pid} FROM harca.engine_status() AS e)", DB), "it is started again")
 ok(until(server, RUNNING, DB), "it runs without the model")
 like(sql("SELECT query_type FROM classify_query('what does the quarantined model say')"), "semantic", "the previous model answers")
