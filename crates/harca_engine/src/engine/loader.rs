@@ -91,7 +91,7 @@ impl Engine {
                 for pending in waiting {
                     match &pending.texts {
                         Some(_) if pending.ticket.is_given_up() => {}
-                        Some(texts) => self.submit(model, &loaded, &pending.ticket, texts, 0),
+                        Some(texts) => self.submit(model, &loaded, &pending.ticket, texts, None),
                         None => pending.ticket.finish_empty(),
                     }
                 }

@@ -212,7 +212,7 @@ impl Engine {
         if let Some((loaded, texts)) = self.admit(model, ticket, Some(texts))
             && let Some(texts) = texts
         {
-            self.submit(model, &loaded, ticket, &texts, SPARE);
+            self.submit(model, &loaded, ticket, &texts, Some(SPARE));
         }
     }
 
@@ -250,9 +250,9 @@ impl Engine {
         }
     }
 
-    /// Reads the texts of a request and lets them wait, or runs one of them itself if that takes no longer than so many
-    /// microseconds: to wake another thread for it costs a fifth of a millisecond where processors sleep.
-    fn submit(&self, model: Digest, loaded: &Arc<Loaded>, ticket: &Arc<Ticket>, texts: &Texts, spare: u32) {
+    /// Reads the texts of a request and lets them wait; a text that is alone it may run itself if that takes no longer than so many
+    /// microseconds, as waking another thread for it takes longer than all else here.
+    fn submit(&self, model: Digest, loaded: &Arc<Loaded>, ticket: &Arc<Ticket>, texts: &Texts, spare: Option<u32>) {
         let readings = match guarded(|| loaded.model.read(texts)) {
             Ok(readings) => readings,
             Err(error) => return self.refuse(model, ticket, Failure::Input, &error.to_string()),
@@ -268,7 +268,11 @@ impl Engine {
         let items = readings.into_iter().enumerate().map(text).collect();
         let mut state = self.state();
         let refused = state.scheduler.submit(model, ticket.priority(), items).err();
-        let alone = if texts.len() == 1 { state.scheduler.next_alone(model, tokens, self.now(), spare) } else { None };
+        // What was refused is not in the queue: the text that is alone there is then another session's.
+        let alone = match (&refused, spare) {
+            (None, Some(most)) if texts.len() == 1 => state.scheduler.next_alone(model, tokens, self.now(), most),
+            _ => None,
+        };
         let (queued, bound) = (state.scheduler.queued(), state.scheduler.settings().bound);
         drop(state);
         match (refused, alone) {
