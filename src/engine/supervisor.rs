@@ -112,10 +112,9 @@ const HEAPS: &str = "MALLOC_ARENA_MAX";
 
 /// Heaps of the engine: one for each run that may go on, and one for what reads and replies meanwhile. Without a bound, each session
 /// has one by its thread, which keeps what a run once took.
-fn heaps(threads: usize) -> usize {
+fn heaps(settings: &EngineSettings) -> usize {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = if threads == 0 { processors.isqrt() } else { threads };
-    (processors / threads).max(1) + 1
+    (processors / settings.threads_of_a_run(processors)).max(1) + 1
 }
 
 /// What the engine is to be.
@@ -358,7 +357,7 @@ impl Engine {
     fn start(settings: EngineSettings) -> std::io::Result<Self> {
         let mut command = Command::new(program());
         if std::env::var_os(HEAPS).is_none() {
-            command.env(HEAPS, heaps(settings.threads as usize).to_string());
+            command.env(HEAPS, heaps(&settings).to_string());
         }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         if let Some(stdout) = &child.stdout {

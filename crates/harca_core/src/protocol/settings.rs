@@ -95,6 +95,17 @@ pub struct Event {
     pub listening: bool,
 }
 
+impl EngineSettings {
+    /// Threads of a run on so many processors.
+    #[must_use]
+    pub fn threads_of_a_run(&self, processors: usize) -> usize {
+        match self.threads {
+            0 => processors.isqrt(),
+            threads => threads as usize,
+        }
+    }
+}
+
 /// Bytes of a place in the file of [`at_work`].
 pub const AT_WORK_BYTES: usize = 33;
 

@@ -383,10 +383,7 @@ impl Engine {
 
 /// Threads of a run, by the settings.
 fn threads(settings: &EngineSettings) -> usize {
-    match settings.threads {
-        0 => processors::count().isqrt(),
-        threads => threads as usize,
-    }
+    settings.threads_of_a_run(processors::count())
 }
 
 fn scheduling(settings: &EngineSettings, pressed: bool, runs: usize) -> scheduler::Settings {
