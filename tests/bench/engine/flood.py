@@ -12,6 +12,8 @@ from .models import scores
 from .session_process import SessionProcess
 
 SENDERS, TEXTS = 3, 200
+# How often the requests are repeated until some bulk work is done beside them: a small model may have answered all before that.
+MOST = 100
 ALONE, BULK, FLOODED = "requests alone", "bulk work alone", "requests under bulk work"
 
 
@@ -46,7 +48,6 @@ class Sender(SessionProcess):
 def measure(bench, server, model):
     """Fills in the requirement on requests under a flood."""
     size = bench.sizes
-    asked = iter(bench.queries.take(2 * size.transformer_rounds * size.transformer_requests))
     found, done = [], {BULK: [], FLOODED: []}
     with ExitStack() as opened:
         session = opened.enter_context(connect(server, engine_timeout=0))
@@ -54,41 +55,45 @@ def measure(bench, server, model):
 
         def alone():
             times = []
-            for text in itertools.islice(asked, size.transformer_requests):
+            for text in bench.queries.take(size.transformer_requests):
                 seconds, ((answer,),) = session.time(single(text, model))
                 times.append(seconds)
                 found.append((text, scores(answer)))
             return times
 
+        def idle():
+            time.sleep(size.seconds)
+            return []
+
         def beside(way, work):
-            """What the work gives while the senders are at it."""
+            """What the work gives, a list of times, while the senders are at it and until they have answers."""
 
             def run():
-                idle = before = _done(session, model)
+                first = before = _done(session, model)
                 for sender in senders:
                     sender.begin()
-                while before["runs"] == idle["runs"]:
+                while before["runs"] == first["runs"]:
                     before = _done(session, model)
-                started = time.perf_counter()
-                given = work()
-                seconds, after = time.perf_counter() - started, _done(session, model)
+                given, after, started = [], before, time.perf_counter()
+                while after["texts"] - before["texts"] == len(given) and len(given) < MOST * size.transformer_requests:
+                    given += work()
+                    seconds, after = time.perf_counter() - started, _done(session, model)
                 for sender in senders:
                     sender.end()
                 done[way].append({what: after[what] - before[what] for what in after} | {"seconds": seconds})
+                done[way][-1]["texts"] -= len(given)
                 return given
 
             return run
 
-        variants = {ALONE: alone, BULK: beside(BULK, lambda: time.sleep(size.seconds)), FLOODED: beside(FLOODED, alone)}
+        variants = {ALONE: alone, BULK: beside(BULK, idle), FLOODED: beside(FLOODED, alone)}
         rounds = interleaved(size.transformer_rounds, variants)
     # One of these runs may be under way when a request comes.
     batch = sum(each["busy"] for each in done[BULK]) / sum(each["runs"] for each in done[BULK])
-    for each in done[FLOODED]:
-        each["texts"] -= size.transformer_requests
     model.check(bench, "requests beside bulk work", *zip(*found))
     for sender in senders:
         model.check(bench, "bulk work", *zip(*sender.answered))
-    bench.check("whether bulk work goes on in every round", all(each["texts"] > 0 for each in done[FLOODED]), True)
+    bench.check("whether bulk work goes on in every round", all(each["texts"] > 0 for way in done for each in done[way]), True)
     times = {way: [1000 * seconds for each in rounds[way] for seconds in each] for way in (ALONE, FLOODED)}
     rates = {way: sum(each["texts"] for each in some) / sum(each["seconds"] for each in some) for way, some in done.items()}
     bound = 2 * late(times[ALONE]) + 1000 * batch
