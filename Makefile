@@ -1,7 +1,7 @@
 # make            compile the extension for the server of PG_CONFIG (default: the embedded PostgreSQL 18)
 # make demo       from nothing to the whole thing at work, in a private PostgreSQL 18; QUERIES=file.tsv adds your own queries
 # make test       every rung of tests; PG=18,17,16,15 and ONLY=checks,core,regress,isolation,t narrow it, NAMES= picks files
-# make bench      docs/BENCHMARKS.md and docs/benchmarks.json, about 55 minutes on 2 idle cores; BENCH='--only rows,miss' narrows it
+# make bench      docs/BENCHMARKS.md and docs/benchmarks.json, about 40 minutes on 2 idle cores; BENCH='--only rows,miss' narrows it
 # make eval       docs/SEARCH_QUALITY.md, search measured on the collections of DATA/ir, with three embedding models, about 30
 #                 minutes on 2 idle cores; EVAL='--only cacm --models e5' narrows it
 # make eval-embedding  harca.embed beside given vectors of the same models, over collections of DATA/ir; EVAL='--only cacm' narrows it
