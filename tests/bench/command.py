@@ -90,7 +90,7 @@ class Sizes:
     embedding_rows: int = 1_500
     embedding_rounds: int = 2
     embedding_updates: int = 1_000_000
-    embedding_update_rounds: int = 5
+    embedding_update_rounds: int = 9
 
 
 QUICK = Sizes(
